@@ -1,0 +1,3 @@
+"""Auto-graded PyTorch exercises on top of nbgrader."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,63 @@
+"""Every error this package raises on purpose, in one tree.
+
+    TensorgradeError
+    ├── AuthorError              an author has something to mend: a YAML file, a grader, the course
+    │   ├── ExerciseFileError    all the problems of one YAML file, each with line, key and remedy
+    │   ├── CourseError          files that do not fit together (a clause without a grader, ...)
+    │   └── GraderError          a hidden grader that cannot be run or used the framework wrongly
+    ├── GradebookError           nbgrader refused, or the gradebook lacks what was asked for
+    ├── EngineError              the machinery failed: no zygote, no worker; never a student's fault
+    └── SubmissionFailure        something a submission did; becomes a student's feedback
+        ├── ProtocolError        bytes from the untrusted side that are not a valid message
+        ├── TimeLimitExceeded    a cell or call ran longer than its limit
+        └── ProcessEnded         the submission process is gone
+
+The command line prints a ``TensorgradeError`` as its message alone; anything else is a bug and shows a traceback.
+Wrong answers are not in this tree: they are `tensorgrade.expect.Mismatch`, an ``AssertionError``.
+"""
+
+from __future__ import annotations
+
+
+class TensorgradeError(Exception):
+    """The root: an error with a message meant for the person who reads it."""
+
+
+class AuthorError(TensorgradeError):
+    """An author has something to mend."""
+
+
+class ExerciseFileError(AuthorError):
+    """All the problems of one YAML file."""
+
+
+class CourseError(AuthorError):
+    """Files of a course that do not fit together."""
+
+
+class GraderError(AuthorError):
+    """A hidden grader that cannot be run, or that used the framework wrongly."""
+
+
+class GradebookError(TensorgradeError):
+    """Nbgrader refused, or the gradebook lacks what was asked for."""
+
+
+class EngineError(TensorgradeError):
+    """The machinery failed: no zygote, no worker. Never a student's fault."""
+
+
+class SubmissionFailure(TensorgradeError):
+    """Something a submission did that ends its current request."""
+
+
+class ProtocolError(SubmissionFailure):
+    """Bytes from the untrusted side that are not a valid message."""
+
+
+class TimeLimitExceeded(SubmissionFailure):
+    """A cell or a call ran longer than its limit allows."""
+
+
+class ProcessEnded(SubmissionFailure):
+    """The submission process is gone: a crash, an exit, or a limit of the system."""
