@@ -1,0 +1,155 @@
+"""autograd/vjp: the vector-Jacobian product of f at x, by autograd, detached, nothing touched."""
+
+import pytest
+import torch
+from torch import nn
+
+from tensorgrade import expect
+
+
+def square(x):
+    return x**2
+
+
+def rotate(x):
+    return torch.stack([x[0] * x[1], x[1] + 2 * x[2], torch.sin(x[0])])
+
+
+def scalar_to_vector(x):
+    return torch.stack([x, x**2, torch.exp(-x), x * 3])
+
+
+def matrix_to_scalar(x):
+    return (x @ x.transpose(0, 1)).diagonal().prod()
+
+
+def vector_to_matrix(x):
+    return x[:, None] * x[None, :] ** 2
+
+
+def affine(x):
+    return 3 * x - 1
+
+
+def widened(x):
+    return torch.cat([x, x * x]).reshape(2, -1)
+
+
+def in_place_inside(x):
+    y = x * 1
+    y *= x
+    return y + y.mean()
+
+
+def partly_constant(x):
+    return torch.stack([x[0] ** 3, torch.ones_like(x[0]), x[0].detach() * x[2]])
+
+
+FUNCTIONS = [
+    (square, (4,)),
+    (square, ()),
+    (square, (2, 3)),
+    (square, (0,)),
+    (rotate, (3,)),
+    (scalar_to_vector, ()),
+    (matrix_to_scalar, (2, 3)),
+    (vector_to_matrix, (3,)),
+    (affine, (5,)),
+    (widened, (4,)),
+    (in_place_inside, (3,)),
+    (partly_constant, (3,)),
+]
+
+
+def product(f, x, v):
+    """The product from the rows of the Jacobian, one backward for each output."""
+    x = x.detach().clone().requires_grad_()
+    y = f(x)
+    total = torch.zeros_like(x)
+    for output, weight in zip(y.reshape(-1), v.reshape(-1), strict=True):
+        if output.requires_grad:
+            row = torch.autograd.grad(output, x, retain_graph=True, allow_unused=True)[0]
+            total = total if row is None else total + weight * row
+    return total.detach()
+
+
+def inputs(f, shape, dtype, generator):
+    x = torch.randn(shape, generator=generator, dtype=dtype)
+    return x, torch.randn(f(x).shape, generator=generator, dtype=dtype)
+
+
+def network():
+    torch.manual_seed(7)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+@pytest.mark.parametrize(("f", "shape"), FUNCTIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_values(submission, generator, f, shape, dtype):
+    x, v = inputs(f, shape, dtype, generator)
+    expect(submission.call("vjp", f, x, v)).close_to(product(f, x, v), terms=max(v.numel(), 1))
+
+
+def test_values__module(submission, generator):
+    f = network()
+    x, v = inputs(f, (5, 3), torch.float32, generator)
+    expect(submission.call("vjp", f, x, v)).close_to(product(f, x, v), terms=10)
+
+
+@pytest.mark.parametrize("with_grad", [False, True])
+def test_values__requires_grad(submission, generator, with_grad):
+    x, v = inputs(rotate, (3,), torch.float32, generator)
+    expected = product(rotate, x, v)
+    x.requires_grad_()
+    x.grad = torch.full_like(x, 5.0) if with_grad else None
+    expect(submission.call("vjp", rotate, x, v)).close_to(expected, terms=3)
+
+
+def test_values__non_contiguous(submission, generator):
+    x = torch.randn(3, 4, generator=generator).t()
+    v = torch.randn(3, 4, generator=generator).t()
+    expect(submission.call("vjp", square, x, v)).close_to(2 * x * v)
+
+
+def constant(x):
+    return torch.ones(2, 3, dtype=x.dtype)
+
+
+def detached(x):
+    return (x * 2).detach()
+
+
+def through_a_parameter(x):
+    return torch.ones(3, requires_grad=True) * 2
+
+
+@pytest.mark.parametrize("f", [constant, detached, through_a_parameter])
+@pytest.mark.parametrize("shape", [(3,), (2, 2), ()])
+def test_independent(submission, f, shape):
+    x = torch.full(shape, 1.5)
+    expect(submission.call("vjp", f, x, torch.ones(f(x).shape))).equals(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize(("f", "shape"), [(square, (4,)), (affine, (3,)), (vector_to_matrix, (3,)), (scalar_to_vector, ())])
+def test_detached(submission, generator, f, shape, requires_grad):
+    x, v = inputs(f, shape, torch.float32, generator)
+    expect(submission.call("vjp", f, x.requires_grad_(requires_grad), v)).requires_grad(False)
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize("with_grad", [False, True])
+def test_untouched(submission, generator, requires_grad, with_grad):
+    x, v = inputs(rotate, (3,), torch.float32, generator)
+    x.requires_grad_(requires_grad)
+    x.grad = torch.full_like(x, 5.0) if with_grad else None
+    expect(submission.attempt("vjp", rotate, x, v)).leaves_arguments()
+
+
+@pytest.mark.parametrize("with_grad", [False, True])
+def test_untouched__module(submission, generator, with_grad):
+    f = network()
+    x, v = inputs(f, (5, 3), torch.float32, generator)
+    for parameter in f.parameters():
+        parameter.grad = torch.ones_like(parameter) if with_grad else None
+    expect(submission.attempt("vjp", f, x, v)).leaves_arguments()

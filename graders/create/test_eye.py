@@ -1,0 +1,46 @@
+"""create/eye: the n by m identity matrix of a dtype, vectorised."""
+
+import pytest
+import torch
+
+from tensorgrade import expect
+
+SIZES = [(1, 1), (3, 3), (3, 5), (5, 3), (1, 4), (4, 1), (0, 0), (0, 2), (2, 0), (40, 33)]
+DTYPES = [
+    torch.bool,
+    torch.uint8,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.float64,
+    torch.complex64,
+    torch.complex128,
+]
+
+
+@pytest.mark.parametrize(("n", "m"), SIZES)
+def test_values(submission, n, m):
+    expect(submission.call("identity", n, m, torch.float32)).equals(torch.eye(n, m))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_values__dtypes(submission, dtype):
+    expect(submission.call("identity", 2, 3, dtype)).equals(torch.eye(2, 3))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dtype(submission, dtype):
+    expect(submission.call("identity", 3, 2, dtype)).has_dtype(dtype)
+
+
+def test_dtype__empty(submission):
+    expect(submission.call("identity", 0, 4, torch.int16)).has_dtype(torch.int16)
+
+
+def test_vectorised(submission):
+    sizes = [(5, 7), (16, 17), (160, 161)]
+    submission.vectorised("identity", *((n, m, torch.float64) for n, m in sizes))

@@ -1,0 +1,31 @@
+"""parallel/wrap: wrapped in DataParallel only where there are several GPUs; here, on a machine without any."""
+
+import pytest
+import torch
+from torch import nn
+
+from tensorgrade import expect
+
+
+def models():
+    torch.manual_seed(3)
+    return [
+        nn.Linear(3, 2),
+        nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5)),
+        nn.Sequential(),
+    ]
+
+
+@pytest.mark.parametrize("model", models())
+@pytest.mark.parametrize("ids", [[], [0], [0, 1], (1, 0)])
+def test_no_gpu(submission, model, ids):
+    attempt = submission.machine(accelerators=0).attempt("prepare", model, ids)
+    expect(attempt).is_same_object_as(attempt.arguments[0])
+
+
+@pytest.mark.parametrize("model", models())
+@pytest.mark.parametrize("training", [True, False])
+def test_on_cpu(submission, model, training):
+    attempt = submission.machine(accelerators=0).attempt("prepare", model.train(training), [0])
+    expect(attempt.arguments[0]).on_device("cpu")
+    expect(attempt).leaves_arguments()

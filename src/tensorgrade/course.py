@@ -1,0 +1,380 @@
+"""A course on disk: the one owner of its folder and file names, and the judge of whether its files fit together.
+
+Trusted side. ``Course.find`` locates a course, ``load`` reads an assignment, ``check`` refuses one whose exercises,
+graders and needs do not belong together. Graders are read as text here, never imported.
+
+Every problem is one line, ``file:line: what is wrong; what to do.``; all of them are reported at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TypeVar
+
+from tensorgrade.errors import CourseError, ExerciseFileError
+from tensorgrade.exercise import (
+    ASSIGNMENT_FILE,
+    DEFAULT_LIMITS,
+    NAME,
+    Assignment,
+    AssignmentSettings,
+    Exercise,
+    read_exercise,
+    read_settings,
+)
+from tensorgrade.yamlfile import Key, Problem, closest, read
+
+__all__ = ["Assignment", "Course"]
+
+CONFIG_FILE = "nbgrader_config.py"
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class Course:
+    """A course by its root folder, the one that holds ``nbgrader_config.py`` and ``assignments/``."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path) -> Course:
+        """Return the course that ``start``, a file or folder, lies in.
+
+        Raises:
+            CourseError: no folder from ``start`` upwards is the root of a course.
+        """
+        start = start.resolve()
+        for folder in (start, *start.parents):
+            if (folder / CONFIG_FILE).is_file() and (folder / "assignments").is_dir():
+                return cls(folder)
+        raise CourseError(
+            f"{start}: found no course here or in a folder above, expected one folder with both {CONFIG_FILE} and "
+            "assignments/; change to the course's folder."
+        )
+
+    # ------------------------------------------------------------------------------------------- names
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration of nbgrader."""
+        return self.root / CONFIG_FILE
+
+    @property
+    def assignments(self) -> Path:
+        """The folder of the YAML files, solutions included; never nbgrader's source folder."""
+        return self.root / "assignments"
+
+    @property
+    def graders(self) -> Path:
+        """The folder of the hidden graders."""
+        return self.root / "graders"
+
+    @property
+    def source(self) -> Path:
+        """The folder of the generated instructor notebooks."""
+        return self.root / "source"
+
+    @property
+    def release(self) -> Path:
+        """The folder of the generated student notebooks."""
+        return self.root / "release"
+
+    @property
+    def submitted(self) -> Path:
+        """The folder nbgrader collects submissions in."""
+        return self.root / "submitted"
+
+    @property
+    def autograded(self) -> Path:
+        """The folder nbgrader puts graded notebooks in."""
+        return self.root / "autograded"
+
+    @property
+    def feedback(self) -> Path:
+        """The folder nbgrader puts feedback pages in."""
+        return self.root / "feedback"
+
+    def assignment_folder(self, assignment: str) -> Path:
+        """Return the folder of an assignment's YAML and side files."""
+        return self.assignments / assignment
+
+    def settings_file(self, assignment: str) -> Path:
+        """Return the ``assignment.yaml`` of an assignment."""
+        return self.assignment_folder(assignment) / ASSIGNMENT_FILE
+
+    def exercise_file(self, assignment: str, exercise: str) -> Path:
+        """Return the YAML file of an exercise."""
+        return self.assignment_folder(assignment) / f"{exercise}.yaml"
+
+    def grader_file(self, assignment: str, exercise: str) -> Path:
+        """Return the hidden grader of an exercise."""
+        return self.graders / assignment / f"test_{exercise.replace('-', '_')}.py"
+
+    def source_notebook(self, assignment: str) -> Path:
+        """Return the instructor notebook of an assignment."""
+        return self.source / assignment / f"{assignment}.ipynb"
+
+    def release_notebook(self, assignment: str) -> Path:
+        """Return the student notebook of an assignment."""
+        return self.release / assignment / f"{assignment}.ipynb"
+
+    def assignment_names(self) -> tuple[str, ...]:
+        """Return the names of all assignments, sorted."""
+        folders = self.assignments.iterdir() if self.assignments.is_dir() else ()
+        return tuple(sorted(f.name for f in folders if f.is_dir() and not f.name.startswith((".", "_"))))
+
+    # --------------------------------------------------------------------------------------- contents
+
+    def load(self, name: str) -> Assignment:
+        """Return an assignment with its exercises in the order of its ``assignment.yaml``.
+
+        Raises:
+            CourseError: there is no assignment ``name``.
+            ExerciseFileError: all that is wrong with its YAML files, whether they are listed or not.
+        """
+        reading = self._read(name)
+        if reading.settings is None or reading.problems:
+            raise ExerciseFileError("\n".join(reading.problems))
+        exercises = (reading.exercises[exercise] for exercise in reading.settings.exercises)
+        return Assignment(name, reading.settings, tuple(_settled(e, reading.settings) for e in exercises))
+
+    def problems(self, assignment: str) -> tuple[str, ...]:
+        """Return all that is wrong with an assignment, one line each; needs are followed through the whole course.
+
+        Raises:
+            CourseError: there is no such assignment.
+        """
+        reading = self._read(assignment)
+        fit = chain(
+            self._stray_files(assignment, reading),
+            self._missing_side_files(assignment, reading),
+            self._unlisted(reading),
+            self._wrong_needs(assignment),
+            chain.from_iterable(self._grader_problems(exercise) for exercise in reading.listed()),
+            self._orphaned_graders(assignment),
+        )
+        return (*reading.problems, *map(str, fit))
+
+    def check(self, assignment: str) -> None:
+        """Make sure that the files of an assignment are valid and fit together.
+
+        Raises:
+            CourseError: all problems of the assignment.
+        """
+        problems = self.problems(assignment)
+        if problems:
+            raise CourseError("\n".join(problems))
+
+    def _read(self, name: str) -> _Reading:
+        names = self.assignment_names()
+        if name not in names:
+            remedy = closest(name, names) if names else f"write {self.settings_file(name)}"
+            raise CourseError(f'{self.assignments}: found no assignment "{name}"; {remedy}.')
+        problems = [] if re.fullmatch(NAME, name) else [str(self._misnamed(name))]
+        settings = _attempt(read_settings, self.settings_file(name), problems)
+        files = self._exercise_files(name)
+        attempts = {file.stem: _attempt(read_exercise, file, problems) for file in files}
+        exercises = {stem: exercise for stem, exercise in attempts.items() if exercise}
+        missing = self._missing_exercises(name, settings, attempts)
+        return _Reading(settings, exercises, (*problems, *map(str, missing)))
+
+    def _exercise_files(self, assignment: str) -> list[Path]:
+        files = self.assignment_folder(assignment).glob("*.yaml")
+        return sorted(file for file in files if file.name != ASSIGNMENT_FILE)
+
+    def _misnamed(self, name: str) -> Problem:
+        fault = f'found the folder name "{name}", expected small letters, digits and -, beginning with a letter'
+        return Problem(self.settings_file(name), 1, fault, "rename the folder, for example `create`")
+
+    # ----------------------------------------------------------------------- what does not fit together
+
+    def _missing_exercises(
+        self, name: str, settings: AssignmentSettings | None, found: Iterable[str]
+    ) -> Iterator[Problem]:
+        for index, exercise in enumerate(settings.exercises if settings else ()):
+            if exercise not in found:
+                file = self.exercise_file(name, exercise)
+                remedy = f"write {file}, or remove the name"
+                fault = f'found "{exercise}", which has no file'
+                yield _problem(self.settings_file(name), ("exercises", index), fault, remedy)
+
+    def _stray_files(self, assignment: str, reading: _Reading) -> Iterator[Problem]:
+        folder = self.assignment_folder(assignment)
+        declared = set(reading.settings.files if reading.settings else ())
+        for file in sorted(path for path in folder.rglob("*") if not path.is_dir()):
+            name = file.relative_to(folder).as_posix()
+            if name not in declared and not ("/" not in name and file.suffix == ".yaml"):
+                remedy = f"remove it, or name it under `files` in {self.settings_file(assignment)}"
+                yield Problem(file, 1, "found a stray file", remedy)
+
+    def _missing_side_files(self, assignment: str, reading: _Reading) -> Iterator[Problem]:
+        for index, name in enumerate(reading.settings.files if reading.settings else ()):
+            file = self.assignment_folder(assignment) / name
+            if not file.is_file():
+                remedy = f"add the file {file}, or remove the name"
+                fault = f'found "{name}", which is no file'
+                yield _problem(self.settings_file(assignment), ("files", index), fault, remedy)
+
+    def _unlisted(self, reading: _Reading) -> Iterator[Problem]:
+        listed = reading.settings.exercises if reading.settings else tuple(reading.exercises)
+        for name, exercise in reading.exercises.items():
+            if name not in listed:
+                remedy = f"add `{name}` there, or remove the file"
+                yield Problem(exercise.file, 1, f"found no mention under `exercises` in {ASSIGNMENT_FILE}", remedy)
+
+    def _wrong_needs(self, assignment: str) -> Iterator[Problem]:
+        files = [file for name in self.assignment_names() for file in self._exercise_files(name)]
+        known = {f"{file.parent.name}/{file.stem}" for file in files}
+        # A file with mistakes is reported when its own assignment is checked.
+        exercises = {e.id: e for file in files if (e := _attempt(read_exercise, file, []))}
+        for exercise in exercises.values():
+            if exercise.assignment == assignment:
+                yield from _unknown_needs(exercise, known)
+        yield from _cycles(exercises, assignment)
+
+    def _grader_problems(self, exercise: Exercise) -> Iterator[Problem]:
+        grader = self.grader_file(exercise.assignment, exercise.name)
+        if not grader.is_file():
+            names = ", ".join(f"`test_{clause}`" for clause in exercise.clauses)
+            fault = f"found no grader {grader}"
+            yield _problem(exercise.file, ("clauses",), fault, f"write it, with the functions {names}")
+            return
+        tests = _tests(grader)
+        if isinstance(tests, Problem):
+            yield tests
+            return
+        yield from _untested_clauses(exercise, grader, tests)
+        yield from _tests_of_no_clause(exercise, grader, tests)
+
+    def _orphaned_graders(self, assignment: str) -> Iterator[Problem]:
+        graded = {self.grader_file(assignment, file.stem) for file in self._exercise_files(assignment)}
+        for grader in sorted((self.graders / assignment).glob("test_*.py")):
+            if grader not in graded:
+                fault = f"found a grader without an exercise in {self.assignment_folder(assignment)}"
+                yield Problem(grader, 1, fault, "rename it after its exercise, or remove it")
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What could be read of an assignment, and what could not."""
+
+    settings: AssignmentSettings | None
+    exercises: Mapping[str, Exercise]
+    problems: tuple[str, ...]
+
+    def listed(self) -> Iterator[Exercise]:
+        names = self.settings.exercises if self.settings else tuple(self.exercises)
+        return (self.exercises[name] for name in names if name in self.exercises)
+
+
+def _attempt(reader: Callable[[Path], Content], file: Path, problems: list[str]) -> Content | None:
+    """Return what ``reader`` makes of ``file``, or add its problems to ``problems``."""
+    try:
+        return reader(file)
+    except ExerciseFileError as error:
+        problems += str(error).splitlines()
+        return None
+
+
+def _settled(exercise: Exercise, settings: AssignmentSettings) -> Exercise:
+    """Return the exercise with its final limits and accelerators; an explicit 0 stays 0."""
+    own = "accelerators" in exercise.model_fields_set
+    limits = exercise.limits.over(settings.limits).over(DEFAULT_LIMITS)
+    accelerators = exercise.accelerators if own else settings.accelerators
+    return exercise.model_copy(update={"limits": limits, "accelerators": accelerators})
+
+
+def _problem(file: Path, key: Key, fault: str, remedy: str) -> Problem:
+    return read(file).problem(key, fault, remedy)
+
+
+# ---------------------------------------------------------------------------------------------- needs
+
+
+def _unknown_needs(exercise: Exercise, known: Iterable[str]) -> Iterator[Problem]:
+    for index, need in enumerate(exercise.needs):
+        if need not in known:
+            fault = f'found "{need}", which is no exercise of this course'
+            yield _problem(exercise.file, ("needs", index), fault, closest(need, sorted(known)))
+
+
+def _cycles(exercises: Mapping[str, Exercise], assignment: str) -> Iterator[Problem]:
+    """Yield each cycle of needs through ``assignment`` once."""
+    seen: set[frozenset[str]] = set()
+    for exercise in exercises.values():
+        way = _way_back(exercises, exercise.id) if exercise.assignment == assignment else ()
+        if way and frozenset(way) not in seen:
+            seen.add(frozenset(way))
+            circle = " needs ".join((exercise.id, *way))
+            yield _problem(exercise.file, ("needs",), f"a circle: {circle}", "remove one of these needs")
+
+
+def _way_back(exercises: Mapping[str, Exercise], start: str) -> tuple[str, ...]:
+    """Return a shortest way along needs from ``start`` to itself, ``start`` last; empty when there is none."""
+    ways: list[tuple[str, ...]] = [()]
+    met: set[str] = set()
+    for way in ways:
+        here = exercises.get(way[-1] if way else start)
+        for need in here.needs if here else ():
+            if need == start:
+                return (*way, need)
+            if need not in met:
+                met.add(need)
+                ways.append((*way, need))
+    return ()
+
+
+# ---------------------------------------------------------------------------------------------- graders
+
+
+def _tests(grader: Path) -> Mapping[str, int] | Problem:
+    """Return the line of each test in a grader, or why it cannot be read; the grader is not run."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # style of the author's code, and no reason to refuse it
+            module = ast.parse(grader.read_bytes())
+    except SyntaxError as error:
+        return Problem(
+            grader,
+            error.lineno or 1,
+            f"found code that is not Python ({error.msg})",
+            "mend it on this line or just above",
+        )
+    except (OSError, ValueError) as error:
+        return Problem(grader, 1, f"cannot be read ({error})", "save it as a readable text file in UTF-8")
+    return {function.name: function.lineno for function in _test_functions(module.body)}
+
+
+def _test_functions(body: Iterable[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield what pytest collects by default: ``test*`` at the top level and in classes named ``Test*``."""
+    for statement in body:
+        if isinstance(statement, ast.ClassDef) and statement.name.startswith("Test"):
+            yield from _test_functions(statement.body)
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and statement.name.startswith("test"):
+            yield statement
+
+
+def _belongs(test: str, clause: str) -> bool:
+    return test == f"test_{clause}" or test.startswith(f"test_{clause}__")
+
+
+def _untested_clauses(exercise: Exercise, grader: Path, tests: Iterable[str]) -> Iterator[Problem]:
+    for clause in exercise.clauses:
+        if not any(_belongs(test, clause) for test in tests):
+            fault = f"found no test of this clause in {grader}"
+            yield _problem(exercise.file, ("clauses", clause), fault, f"write a function `test_{clause}` there")
+
+
+def _tests_of_no_clause(exercise: Exercise, grader: Path, tests: Mapping[str, int]) -> Iterator[Problem]:
+    for test, line in tests.items():
+        if not any(_belongs(test, clause) for clause in exercise.clauses):
+            names = " or ".join(f"`test_{clause}`" for clause in exercise.clauses)
+            remedy = f"name it {names}, with `__` before more words, or add a clause to {exercise.file}"
+            yield Problem(grader, line, f"found `{test}`, which belongs to no clause of {exercise.id}", remedy)

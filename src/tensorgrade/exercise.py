@@ -1,0 +1,396 @@
+"""What an author writes about an exercise and an assignment, as frozen values.
+
+Trusted side. `read_exercise` and `read_settings` turn one YAML file each into a value, once, at the edge: nothing
+else passes dicts on, and nothing else needs to check again what is checked here. The same models give the JSON
+Schemas that editors complete and check the files with (`json_schema`).
+
+The ``description`` and ``examples`` of a field are what an error message says was expected, and what to write.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    WrapSerializer,
+)
+
+from tensorgrade.errors import CourseError
+from tensorgrade.yamlfile import Problem, closest, complaint, complaints_about_items, read, validate
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+SCHEMA = 1
+"""The number of the YAML schema this version reads."""
+
+ASSIGNMENT_FILE = "assignment.yaml"
+"""The name of the file in an assignment's folder that is not an exercise."""
+
+Value = TypeVar("Value")
+
+_CLAUSE_NAME = "^[a-z][a-z0-9]*(_[a-z0-9]+)*$"  # `__` parts it from the rest of a test's name
+NAME = "[a-z][a-z0-9-]*"  # of an exercise or an assignment: part of file names and of nbgrader's cell ids
+_MEMORY_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_MEMORY = rf"^([0-9]+(?:\.[0-9]+)?) ?({'|'.join(_MEMORY_UNITS)})$"
+
+
+class FrozenMapping(Mapping[str, Value]):
+    """A mapping that keeps its order and cannot be changed; it can be hashed and pickled."""
+
+    def __init__(self, content: Mapping[str, Value] | None = None) -> None:
+        self._content = dict(content or {})
+
+    def __getitem__(self, key: str) -> Value:
+        return self._content[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._content)
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._content.items()))
+
+    def __repr__(self) -> str:
+        return f"FrozenMapping({self._content!r})"
+
+
+# ------------------------------------------------------------------------------------- checks of values
+
+
+def _each_once(items: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = {i: item for i, item in enumerate(items) if item in items[:i]}
+    if repeated:
+        faults = {i: complaint(f'found "{item}" again', "name it once") for i, item in repeated.items()}
+        raise complaints_about_items(faults)
+    return items
+
+
+def _syntax_error(code: str) -> SyntaxError | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # style of the author's code, and no reason to refuse it
+        try:
+            compile(code, "<yaml>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        except SyntaxError as error:
+            return error
+        except ValueError as error:  # a NUL character, before Python 3.12
+            return SyntaxError(str(error))
+    return None
+
+
+def _valid_python(code: str) -> str:
+    error = _syntax_error(code)
+    if error is not None:
+        line = min(error.lineno or 1, max(1, len(code.splitlines())))
+        fault = f"found code that is not Python ({error.msg})"
+        raise complaint(fault, "mend the code on this line or just above it", text_line=line)
+    return code
+
+
+def _valid_cell(code: str) -> str:
+    if _syntax_error(code) is not None:  # it may have IPython's magics, or what only looks like one
+        _valid_python(re.sub(r"^([ \t]*)[%!].*$", r"\1pass", code, flags=re.MULTILINE))
+    return code
+
+
+def _known_version(number: int) -> int:
+    remedy = f"write `schema: {SCHEMA}`"
+    if number < SCHEMA:
+        raise complaint(f"found {number}, older than the oldest schema there is, {SCHEMA}", remedy)
+    if number > SCHEMA:
+        fault = f"found {number}, newer than schema {SCHEMA}, the newest this tensorgrade reads"
+        raise complaint(fault, f"upgrade with `pip install --upgrade tensorgrade`, or {remedy} and use its keys")
+    return number
+
+
+def _known_clause(name: str, info: ValidationInfo) -> str:
+    """Refuse a clause the exercise does not have; the clauses of a file come as the validation's context."""
+    known: tuple[str, ...] | None = (info.context or {}).get("clauses")
+    if known is not None and name not in known:
+        raise complaint(f'found "{name}", which is no clause of this exercise', closest(name, known))
+    return name
+
+
+def _not_the_assignment_file(name: str) -> str:
+    if name == Path(ASSIGNMENT_FILE).stem:
+        raise complaint(f"found {name}, the name of {ASSIGNMENT_FILE} itself", "give the exercise another name")
+    return name
+
+
+def _safe_to_hand_out(path: str) -> str:
+    """Refuse what leads out of the assignment's folder, and the exercises, which hold the solutions."""
+    parts = path.split("/")
+    if {"", ".", ".."} & set(parts) or "\\" in path or ":" in path:
+        fault = f'found "{path}", which is no plain path below the assignment\'s folder'
+        raise complaint(fault, "write for example `data/points.csv`")
+    if len(parts) == 1 and Path(path).suffix.lower() == ".yaml":
+        raise complaint(f'found "{path}", but exercises hold the solutions', "remove it; students get a notebook")
+    return path
+
+
+def _bytes(memory: object) -> object:
+    match = re.match(_MEMORY, memory) if isinstance(memory, str) else None
+    return int(float(match[1]) * _MEMORY_UNITS[match[2]]) if match else memory
+
+
+# ----------------------------------------------------------------------------------------------- models
+
+
+def _said(expected: str, example: object, **rules: Any) -> Any:  # noqa: ANN401 - what pydantic's Field takes and gives
+    """Return a ``Field`` with the words an error message and an editor have for it."""
+    return Field(description=expected, examples=[example], **rules)
+
+
+_TEXT = {"en": "Identity matrix", "zh": "单位矩阵"}
+_CODE = "def identity(n):\n    ...\n"
+_CLAUSE = {"points": 1, "text": {"en": "ones on the main diagonal", "zh": "主对角线上为 1"}}
+_REJECTED = {"because": ["values"], "code": "def identity(n): return n"}
+
+_Code = Annotated[str, _said("Python code", _CODE, pattern=r"\S"), AfterValidator(_valid_python)]
+_Concept = Annotated[str, _said("a concept in a word", "dtype", pattern=r"\S")]
+_ClauseName = Annotated[str, _said("a-z, 0-9 and single _ between words", "values", pattern=_CLAUSE_NAME)]
+_AnswerName = Annotated[str, _said("a-z, 0-9, _ and -, first a letter", "square_only", pattern="^[a-z][a-z0-9_-]*$")]
+_ExerciseId = Annotated[str, _said("<assignment>/<exercise>", "create/eye", pattern=f"^{NAME}/{NAME}$")]
+_ExerciseName = Annotated[
+    str,
+    _said("an exercise: a-z, 0-9 and -, first a letter", "zeros-ones", pattern=f"^{NAME}$"),
+    AfterValidator(_not_the_assignment_file),
+]
+_Text = Annotated["Text", _said("a text in English and Chinese", _TEXT)]
+_Clause = Annotated["Clause", _said("points and text of a clause", _CLAUSE)]
+_Rejected = Annotated["RejectedAnswer", _said("code, and the clauses it must lose", _REJECTED)]
+_KnownClause = Annotated[str, _said("a clause of this exercise", "values"), AfterValidator(_known_clause)]
+_SideFile = Annotated[
+    str, _said("a path below the assignment's folder", "data/points.csv"), AfterValidator(_safe_to_hand_out)
+]
+
+_LISTED = Field(strict=False)  # YAML has lists only, and a strict tuple refuses those
+_EACH_ONCE = (_LISTED, Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_each_once))
+_FROZEN = (
+    AfterValidator(FrozenMapping),
+    WrapSerializer(lambda value, serialize: serialize(dict(value))),
+    Field(json_schema_extra={"additionalProperties": False}),
+)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Text(_Model):
+    """A text in every language of the course; Markdown where it is shown as such."""
+
+    en: Annotated[str, _said("English text", _TEXT["en"], pattern=r"\S")]
+    zh: Annotated[str, _said("Chinese text", _TEXT["zh"], pattern=r"\S")]
+
+    def get(self, lang: Language) -> str:
+        """Return the text in the language ``lang``."""
+        return {"en": self.en, "zh": self.zh}[lang]
+
+
+class Clause(_Model):
+    """One sentence of an exercise's contract, and what keeping it is worth."""
+
+    points: Annotated[float, _said("a number greater than 0", 1, gt=0, allow_inf_nan=False)]
+    text: Annotated[Text, _said("the sentence in English and Chinese", _CLAUSE["text"])]
+
+
+class RejectedAnswer(_Model):
+    """A wrong answer that must lose exactly the clauses it names."""
+
+    because: Annotated[
+        tuple[_KnownClause, ...], _said("a list of clauses, one or more", ["values"], min_length=1), *_EACH_ONCE
+    ]
+    code: _Code
+
+
+class Limits(_Model):
+    """What one exercise of a submission may use; ``None`` where nothing was said."""
+
+    seconds: Annotated[float | None, _said("a number of seconds greater than 0", 10, gt=0, allow_inf_nan=False)] = None
+    memory: Annotated[
+        Annotated[int, Field(gt=0)] | None,
+        BeforeValidator(_bytes),
+        WithJsonSchema({"type": ["integer", "string", "null"], "minimum": 1, "pattern": _MEMORY}),
+        _said(f"an amount with its unit ({', '.join(_MEMORY_UNITS)}), or a number of bytes", "1 GiB"),
+    ] = None
+    """In bytes."""
+
+    def over(self, defaults: Limits) -> Limits:
+        """Return these limits with the gaps filled from ``defaults``."""
+        return Limits(
+            seconds=defaults.seconds if self.seconds is None else self.seconds,
+            memory=defaults.memory if self.memory is None else self.memory,
+        )
+
+
+DEFAULT_LIMITS = Limits(seconds=10, memory=2**30)
+
+
+class _Graded(_Model):
+    """The keys that exercises and assignments have in common."""
+
+    schema_: Annotated[int, AfterValidator(_known_version)] = Field(
+        alias="schema", description="the number 1", examples=[SCHEMA], json_schema_extra={"const": SCHEMA}
+    )
+    title: Annotated[Text, _said("a title in English and Chinese", _TEXT)]
+    limits: Annotated[Limits, _said("limits of time and memory", {"seconds": 10, "memory": "1 GiB"})] = Limits()
+    accelerators: Annotated[
+        int, _said("a whole number of virtual devices the graded machine has, 0 or more", 2, ge=0)
+    ] = 0
+
+
+class ExerciseContent(_Graded):
+    """What an exercise's YAML file says."""
+
+    prompt: Annotated[Text, _said("the task in English and Chinese Markdown", _TEXT)]
+    teaches: Annotated[tuple[_Concept, ...], _said("a list of concepts", ["eye", "dtype"]), *_EACH_ONCE] = ()
+    needs: Annotated[tuple[_ExerciseId, ...], _said("a list of exercises", ["create/eye"]), *_EACH_ONCE] = ()
+    difficulty: Annotated[int, _said("a whole number from 1 to 5", 1, ge=1, le=5)]
+    starter: Annotated[_Code, _said("the Python code the student begins with", _CODE)]
+    solution: Annotated[_Code, _said("a right answer in Python", _CODE)]
+    examples: Annotated[
+        str,
+        _said("visible checks: plain Python asserts", "assert f(1) == 1", pattern=r"\S"),
+        AfterValidator(_valid_cell),
+    ]
+    clauses: Annotated[
+        Mapping[_ClauseName, _Clause],
+        _said("the graded clauses by name, one or more", {"values": _CLAUSE}, min_length=1),
+        *_FROZEN,
+    ]
+    hints: Annotated[tuple[_Text, ...], _said("a list of texts", [_TEXT]), _LISTED] = ()
+    accept: Annotated[
+        Mapping[_AnswerName, _Code], _said("other right answers by name", {"compare": "..."}), *_FROZEN
+    ] = Field(default_factory=FrozenMapping)
+    reject: Annotated[
+        Mapping[_AnswerName, _Rejected], _said("wrong answers by name", {"square_only": _REJECTED}), *_FROZEN
+    ] = Field(default_factory=FrozenMapping)
+
+
+class Exercise(ExerciseContent):
+    """One exercise: what its file says, and where the file is."""
+
+    name: str
+    """The stem of the file."""
+    assignment: str
+    file: Path
+
+    @property
+    def id(self) -> str:
+        """The name among all exercises of the course: ``<assignment>/<name>``."""
+        return f"{self.assignment}/{self.name}"
+
+    @property
+    def points(self) -> float:
+        """What a full solution is worth."""
+        return sum(clause.points for clause in self.clauses.values())
+
+
+class AssignmentSettings(_Graded):
+    """What an assignment's ``assignment.yaml`` says."""
+
+    introduction: Annotated[Text, _said("the first words of the notebook in English and Chinese", _TEXT)]
+    exercises: Annotated[
+        tuple[_ExerciseName, ...],
+        _said("a list of exercises in order, one or more", ["zeros-ones", "eye"], min_length=1),
+        *_EACH_ONCE,
+    ]
+    setup: Annotated[
+        str, _said("the code of the notebook's first code cell", "import torch"), AfterValidator(_valid_cell)
+    ] = "import torch\nimport torch.nn.functional as F\nfrom torch import nn"
+    files: Annotated[tuple[_SideFile, ...], _said("a list of files", ["data/points.csv"]), *_EACH_ONCE] = ()
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """An assignment with its exercises in order, each with its final limits and accelerators."""
+
+    name: str
+    settings: AssignmentSettings
+    exercises: tuple[Exercise, ...]
+
+    def exercise(self, name: str) -> Exercise:
+        """Return one exercise.
+
+        Raises:
+            CourseError: the assignment has no exercise ``name``.
+        """
+        exercises = {exercise.name: exercise for exercise in self.exercises}
+        if name not in exercises:
+            raise CourseError(f'found "{name}", no exercise of {self.name}; {closest(name, exercises)}.')
+        return exercises[name]
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+def read_exercise(file: Path) -> Exercise:
+    """Return the exercise in ``assignments/<assignment>/<exercise>.yaml``, its limits as the file has them.
+
+    Raises:
+        ExerciseFileError: all that is wrong with the file.
+    """
+    document = read(file)
+    clauses = document.content.get("clauses")
+    context = {"clauses": tuple(clauses)} if isinstance(clauses, Mapping) else {}
+    content = validate(document, ExerciseContent, context=context, also=_misnamed(file))
+    place = {"name": file.stem, "assignment": file.parent.name, "file": file}
+    # The content is valid already, and must keep note of the keys that were set.
+    return Exercise.model_construct({*content.model_fields_set, *place}, **dict(content), **place)
+
+
+def read_settings(file: Path) -> AssignmentSettings:
+    """Return what an ``assignment.yaml`` says.
+
+    Raises:
+        ExerciseFileError: all that is wrong with the file.
+    """
+    return validate(read(file), AssignmentSettings)
+
+
+def _misnamed(file: Path) -> list[Problem]:
+    if re.fullmatch(NAME, file.stem):
+        return []
+    fault = f'found the file name "{file.name}", expected small letters, digits and -, beginning with a letter'
+    return [Problem(file, 1, fault, "rename the file, for example `zeros-ones.yaml`")]
+
+
+# ---------------------------------------------------------------------------------------------- schemas
+
+
+def exercise_schema() -> dict[str, object]:
+    """Return the JSON Schema of an exercise's YAML file."""
+    return _schema_of(ExerciseContent, "Exercise")
+
+
+def assignment_schema() -> dict[str, object]:
+    """Return the JSON Schema of an ``assignment.yaml``."""
+    return _schema_of(AssignmentSettings, "Assignment")
+
+
+def _schema_of(model: type[BaseModel], title: str) -> dict[str, object]:
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **model.model_json_schema(), "title": title}
+
+
+def json_schema() -> dict[str, str]:
+    """Return the text of each JSON Schema file by its name; the same on every run."""
+    schemas = {"exercise.schema.json": exercise_schema(), "assignment.schema.json": assignment_schema()}
+    return {name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for name, schema in schemas.items()}

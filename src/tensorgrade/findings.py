@@ -1,0 +1,172 @@
+"""Findings: what a student is told about an answer that fails a clause, in both languages.
+
+Trusted side. A finding states what was observed of the student's own answer and what kind of thing is wrong. It never
+holds an input, an expected value, or text that student code could have made up to carry those out (an exception's
+message, the name of a class of its own).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .exercise import Text
+
+_PUBLIC_MODULES = ("torch.", "collections.", "numpy.", "numbers.", "decimal.", "fractions.", "json.", "pickle.")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence for the student.
+
+    Attributes:
+        code: a stable name of the kind of finding, for example ``"dtype"``.
+        text: the sentence, in both languages.
+        detail: subject, got and expected, for the author alone.
+    """
+
+    code: str
+    text: Text
+    detail: str = field(default="", compare=False)
+
+
+class Mismatch(AssertionError):
+    """An answer that fails a clause."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(f"{finding.text.en} {finding.detail}".strip())
+        self.finding = finding
+
+
+def finding(code: str, detail: str = "", **facts: str) -> Finding:
+    """Return the finding `code` with `facts` put into its sentences."""
+    english, chinese = _SENTENCES[code]
+    return Finding(code, Text(en=english.format(**facts), zh=chinese.format(**facts)), detail)
+
+
+def public_type(name: str) -> str:
+    """The name of a type as a student may see it: their own classes are only "an object"."""
+    if "." not in name or name.startswith(_PUBLIC_MODULES):
+        return name.rsplit(".", 1)[-1] if not name.startswith("torch.Tensor") else "Tensor"
+    return "object"
+
+
+def public_error(types: tuple[str, ...]) -> str:
+    """The most specific public name among an exception's types, its own first."""
+    return next((public_type(name) for name in types if public_type(name) != "object"), "Exception")
+
+
+_SENTENCES: dict[str, tuple[str, str]] = {
+    "undefined": (
+        "`{name}` is not defined: run the cells from top to bottom and check the name.",
+        "没有定义 `{name}`：请从上到下运行所有单元格，并检查名称。",
+    ),
+    "raised": (
+        "`{name}` raised {error} for an input that it must accept.",
+        "`{name}` 对一个合法的输入抛出了 {error}。",
+    ),
+    "not-raised": (
+        "`{name}` accepted an input for which it must raise {error}.",
+        "`{name}` 接受了一个应当抛出 {error} 的输入。",
+    ),
+    "wrong-error": (
+        "`{name}` raised {got} where {error} is asked for.",
+        "`{name}` 抛出了 {got}，而要求抛出的是 {error}。",
+    ),
+    "probe-raised": (
+        "Using the answer raised {error}.",
+        "使用该答案时抛出了 {error}。",
+    ),
+    "nothing": (
+        "The {subject} is None: is a `return` missing?",
+        "{subject_zh}是 None：是不是漏写了 `return`？",
+    ),
+    "type": (
+        "The {subject} is of type {got}; {expected} is asked for.",
+        "{subject_zh}的类型是 {got}，而要求的是 {expected}。",
+    ),
+    "unread": (
+        "The {subject} is a tensor without ordinary values: {reason}.",
+        "{subject_zh}是一个没有普通数值的张量：{reason}。",
+    ),
+    "shape": (
+        "The {subject} does not have the shape that is asked for.",
+        "{subject_zh}的形状不符合要求。",
+    ),
+    "values": (
+        "The {subject} has the right shape, but not the right values.",
+        "{subject_zh}的形状正确，但数值不正确。",
+    ),
+    "dtype": (
+        "The {subject} has dtype {got}, which is not the one that is asked for.",
+        "{subject_zh}的 dtype 是 {got}，不是所要求的。",
+    ),
+    "device": (
+        "The {subject} is on the device {got}, not where it should be.",
+        "{subject_zh}在设备 {got} 上，而不在应在的设备上。",
+    ),
+    "in-graph": (
+        "The {subject} is part of an autograd graph (requires_grad is True); it should be detached from it.",
+        "{subject_zh}仍在自动求导的计算图中（requires_grad 为 True），应当与计算图分离。",
+    ),
+    "no-graph": (
+        "The {subject} does not require grad: no gradient can flow through it.",
+        "{subject_zh}不需要梯度（requires_grad 为 False）：梯度无法通过它回传。",
+    ),
+    "not-leaf": (
+        "The {subject} is not a leaf of the autograd graph.",
+        "{subject_zh}不是计算图的叶子张量。",
+    ),
+    "shared": (
+        "The {subject} shares memory with another tensor; a copy is asked for.",
+        "{subject_zh}与另一个张量共享内存，而这里要求的是副本。",
+    ),
+    "not-shared": (
+        "The {subject} is a copy; a view, which shares memory, is asked for.",
+        "{subject_zh}是一个副本，而这里要求的是共享内存的视图。",
+    ),
+    "not-same": (
+        "The {subject} is another object than the one that was passed in.",
+        "{subject_zh}不是传入的那个对象本身。",
+    ),
+    "argument": (
+        "An argument was changed: its {aspect}.",
+        "参数被改变了：{aspect_zh}。",
+    ),
+    "grows": (
+        "The Python work grows with the size of the input: is there a loop, a comprehension or a `map`?",
+        "Python 层面的工作量随输入大小增长：是否用了循环、推导式或 `map`？",
+    ),
+    "unequal": (
+        "The {subject} is not what is asked for.",
+        "{subject_zh}不符合要求。",
+    ),
+    "check": (
+        "This is not fulfilled.",
+        "这一条没有满足。",
+    ),
+    "time-limit": (
+        "It ran longer than the limit of {seconds} s.",
+        "运行时间超过了 {seconds} 秒的限制。",
+    ),
+    "ended": (
+        "The Python process ended while this was checked (a crash, an exit, or too much memory).",
+        "检查这一条时 Python 进程结束了（崩溃、退出或内存不足）。",
+    ),
+    "cell-time-limit": (
+        "This cell ran longer than the limit of {seconds} s and was stopped.",
+        "此单元格的运行时间超过了 {seconds} 秒的限制，已被终止。",
+    ),
+    "cell-ended": (
+        "The Python process ended in this cell (a crash, an exit, or too much memory). The other cells were run in a"
+        " new one.",
+        "Python 进程在此单元格中结束（崩溃、退出或内存不足）。其余单元格在新的进程中运行。",
+    ),
+    "cell-not-run": (
+        "This cell was not run: the notebook used up its time, or its process ended too often.",
+        "此单元格没有运行：笔记本用完了时间，或其进程结束的次数过多。",
+    ),
+    "protocol": (
+        "The answer sent something that is not a result.",
+        "该答案发回的内容不是一个结果。",
+    ),
+}

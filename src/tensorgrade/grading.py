@@ -1,0 +1,240 @@
+"""Runs the hidden grader of an exercise with pytest and turns its tests' outcomes into a verdict.
+
+Trusted side. A clause passes when all its tests pass: ``test_<clause>`` and ``test_<clause>__<anything>``. What a test
+raises decides whose matter it is: a `Mismatch` or another assertion is the student's, a `SubmissionFailure` ends the
+run with the reason, and anything else is the grader's own fault, which flags the exercise for a person to look at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import pytest
+import torch
+
+from .errors import GraderError, ProtocolError, SubmissionFailure, TimeLimitExceeded
+from .exercise import Exercise, Language
+from .findings import Finding, Mismatch, finding
+from .submission import Machine, Submission
+from .verdict import ClauseVerdict, Status, Verdict
+
+GRADER_SECONDS = 60.0
+"""How long one test of a grader may compute on the trusted side, without the time it waits for the submission."""
+
+MAX_CRASHES = 3
+"""After so many lost submission processes the rest of an exercise's tests is not run."""
+
+_OPTIONS = ("--capture=sys", "--tb=short", "-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:faulthandler")
+
+
+def judge(
+    exercise: Exercise, grader: Path, machine: Machine, language: Language, grader_seconds: float = GRADER_SECONDS
+) -> Verdict:
+    """Return the verdict of `grader` on the submission that `machine` runs."""
+    _forget(grader.parent)
+    run = _GraderRun(exercise, grader, machine, _Clock(grader_seconds))
+    with _undisturbed_pytest():
+        arguments = [str(grader), f"--rootdir={grader.parent}", f"-c={os.devnull}", f"--confcutdir={grader.parent}"]
+        pytest.main([*arguments, "--import-mode=importlib", *_OPTIONS], plugins=[run])
+    return run.verdict(language)
+
+
+def _forget(folder: Path) -> None:
+    """Drop the modules of a grader folder, so that an edited grader counts even in a process that lives long."""
+    for name, module in list(sys.modules.items()):
+        if folder in Path(getattr(module, "__file__", None) or "/").parents:
+            del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _undisturbed_pytest() -> Iterator[None]:
+    """Keep the user's pytest settings and third-party plugins out of a verdict."""
+    ours = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": ""}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@dataclass
+class _Clock:
+    """Stops a test that computes too long on the trusted side; paused while it waits for the submission."""
+
+    seconds: float
+    usable: bool = field(default_factory=lambda: threading.current_thread() is threading.main_thread())
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        if not self.usable:  # signals reach the main thread alone
+            yield
+            return
+        before = signal.signal(signal.SIGALRM, self._ring)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds, 1.0)  # again each second, should a test catch the first
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        if not self.usable:
+            yield
+            return
+        left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+        try:
+            yield
+        finally:
+            if left:
+                signal.setitimer(signal.ITIMER_REAL, left, 1.0)
+
+    def _ring(self, *_: int | FrameType | None) -> None:
+        raise GraderError(f"the test computed longer than {self.seconds:g} s on the trusted side")
+
+
+class _GraderRun:
+    """A pytest plugin: gives tests their fixtures and collects what became of them."""
+
+    def __init__(self, exercise: Exercise, grader: Path, machine: Machine, clock: _Clock) -> None:
+        self._exercise = exercise
+        self._grader = grader
+        self._machine = machine
+        self._clock = clock
+        self._outcomes: dict[str, list[tuple[Status, Finding | None]]] = {name: [] for name in exercise.clauses}
+        self._ended: Finding | None = None
+        self._crashes = 0
+        self._faults: list[str] = []
+
+    # ---------------------------------------------------------------------------------------- fixtures
+
+    @pytest.fixture
+    def submission(self) -> Submission:
+        """The student's notebook, run up to the test cell of this exercise."""
+        return Submission(self._machine, self._grader.parent, self._clock.paused)
+
+    @pytest.fixture
+    def generator(self, request: pytest.FixtureRequest) -> torch.Generator:
+        """A seeded source of inputs: the same at each regrade, and unpredictable without the grader's file."""
+        secret = self._grader.read_bytes() + self._exercise.id.encode() + request.node.name.encode()
+        return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(secret).digest()[:8], "big") >> 1)
+
+    # ------------------------------------------------------------------------------------------- hooks
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        with self._clock.running():
+            return (yield)
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if self._ended is not None:
+            pytest.skip("the submission cannot answer any more")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        self._note(item, call, report)
+        return report
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._faults.append(f"{self._grader}: the grader cannot be loaded: {_last_line(report.longreprtext)}")
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self._faults.append(f"{self._grader}: pytest failed: {_last_line(str(excrepr))}")
+
+    # ---------------------------------------------------------------------------------------- outcomes
+
+    def _note(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+        outcomes = self._outcomes.get(clause_of(getattr(item, "originalname", item.name)) or "")
+        if outcomes is None:
+            self._faults.append(f"{self._grader}: {item.name} belongs to no clause of {self._exercise.id}")
+            return
+        error = call.excinfo.value if call.excinfo else None
+        if report.passed and not hasattr(report, "wasxfail"):
+            if call.when == "call":
+                outcomes.append((Status.PASSED, None))
+        elif report.skipped or report.passed:
+            outcomes.append((Status.NOT_RUN, None))
+        elif isinstance(error, SubmissionFailure):
+            outcomes.append((Status.FAILED, self._failure(error)))
+        elif isinstance(error, Mismatch):
+            outcomes.append((Status.FAILED, error.finding))
+        elif isinstance(error, (AssertionError, pytest.fail.Exception)):
+            outcomes.append((Status.FAILED, finding("check")))
+        else:
+            outcomes.append((Status.NOT_RUN, None))
+            self._faults.append(f"{self._grader}: {item.name}: {_last_line(report.longreprtext)}")
+
+    def _failure(self, error: SubmissionFailure) -> Finding:
+        """What a lost answer means: a time-out ends the run, since others would follow; so do several crashes."""
+        told = _finding_of(error, self._machine.seconds)
+        self._crashes += 1
+        if isinstance(error, TimeLimitExceeded) or self._crashes == MAX_CRASHES:
+            self._ended = told
+        return told
+
+    def verdict(self, language: Language) -> Verdict:
+        """Put the outcomes together."""
+        clauses = tuple(self._clause(name, outcomes, language) for name, outcomes in self._outcomes.items())
+        untested = [name for name, outcomes in self._outcomes.items() if not outcomes]
+        if untested and not self._faults:
+            self._faults.append(f"{self._grader}: no test for the clause {', '.join(untested)}")
+        return Verdict(
+            exercise=self._exercise.name,
+            title=self._exercise.title.get(language),
+            language=language,
+            clauses=clauses,
+            reason=self._ended.text.get(language) if self._ended else None,
+            flagged="\n".join(self._faults) or None,
+        )
+
+    def _clause(self, name: str, outcomes: list[tuple[Status, Finding | None]], language: Language) -> ClauseVerdict:
+        clause = self._exercise.clauses[name]
+        failed = next((told for status, told in outcomes if status is Status.FAILED), None)
+        statuses = {status for status, _ in outcomes}
+        if Status.FAILED in statuses:
+            status = Status.FAILED
+        else:
+            status = Status.PASSED if statuses == {Status.PASSED} else Status.NOT_RUN
+        return ClauseVerdict(
+            name=name,
+            text=clause.text.get(language),
+            points=float(clause.points),
+            status=status,
+            code=failed.code if failed else None,
+            finding=failed.text.get(language) if failed else None,
+        )
+
+
+def clause_of(test: str) -> str | None:
+    """The clause that a test function belongs to by its name, or None: ``test_values__empty`` tests ``values``."""
+    return test.removeprefix("test_").partition("__")[0] if test.startswith("test_") else None
+
+
+def _finding_of(error: SubmissionFailure, seconds: float) -> Finding:
+    if isinstance(error, TimeLimitExceeded):
+        return finding("time-limit", seconds=f"{seconds:g}")
+    return finding("protocol" if isinstance(error, ProtocolError) else "ended", str(error))
+
+
+def _last_line(text: str) -> str:
+    """The line of a traceback that says what happened."""
+    lines = [line.removeprefix("E").strip() for line in text.splitlines() if line.startswith("E ")]
+    return (lines or text.strip().splitlines() or ["no message"])[-1]

@@ -1,0 +1,108 @@
+"""Parcels: what the trusted side sends into a submission process (arguments, and functions of a grader).
+
+Trusted to untrusted only, so pickling is fine; nothing pickled ever comes back. Functions and classes of a grader
+travel by value (cloudpickle), since the submission process cannot import the grader. Tensors keep what pickle loses:
+aliasing between them, strides, ``requires_grad``, ``.grad`` and being a Parameter.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+import torch
+
+from .errors import GraderError
+from .observation import memory
+
+
+def pack(value: object, by_value: Sequence[ModuleType] = ()) -> bytes:
+    """Return `value` as bytes; what the modules `by_value` define is packed by value.
+
+    Raises `GraderError` for a tensor that is not a leaf (its graph cannot travel: build it in a probe) and for
+    objects that cannot be pickled.
+    """
+    for module in by_value:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return _dump(value)
+    finally:
+        for module in by_value:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def unpack(parcel: bytes) -> Any:  # noqa: ANN401 - a parcel holds whatever the grader sent
+    """Return the value of a parcel; for the untrusted side, which trusts the trusted one."""
+    return pickle.loads(parcel)
+
+
+def _dump(value: object) -> bytes:
+    file = io.BytesIO()
+    try:
+        _Packer(file).dump(value)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise GraderError(f"this cannot be sent to the submission: {error}") from error
+    return file.getvalue()
+
+
+class _Packer(cloudpickle.Pickler):  # type: ignore[misc]
+    """A pickler that sends each storage once, so that tensors which share one still do on the other side."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._storages: dict[int, torch.UntypedStorage] = {}
+
+    def reducer_override(self, value: object) -> Any:  # noqa: ANN401 - pickle's protocol
+        if isinstance(value, torch.Tensor):
+            return self._reduce_tensor(value)
+        if isinstance(value, torch.UntypedStorage):
+            return _storage_from, (memory(value.data_ptr(), value.nbytes()),)
+        if isinstance(value, torch.Generator):
+            return _generator_from, (value.get_state(),)
+        return super().reducer_override(value)
+
+    def _reduce_tensor(self, tensor: torch.Tensor) -> tuple[Callable[..., torch.Tensor], tuple[Any, ...]]:
+        if not tensor.is_leaf:
+            raise GraderError("a tensor with a graph cannot be sent to the submission; build it in a probe")
+        if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+            raise GraderError(f"a tensor of type {type(tensor).__name__} cannot be sent; build it in a probe")
+        storage = tensor.untyped_storage()
+        storage = self._storages.setdefault(storage.data_ptr() or id(storage), storage)
+        layout = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+        flags = (tensor.requires_grad, isinstance(tensor, torch.nn.Parameter), tensor.is_conj(), tensor.is_neg())
+        return _tensor_from, (storage, tensor.dtype, layout, flags, tensor.grad)
+
+
+def _storage_from(content: bytes) -> torch.UntypedStorage:
+    if not content:
+        return torch.empty(0, dtype=torch.uint8).untyped_storage()
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8).untyped_storage()
+
+
+def _generator_from(state: torch.Tensor) -> torch.Generator:
+    return torch.Generator().set_state(state)
+
+
+def _tensor_from(
+    storage: torch.UntypedStorage,
+    dtype: torch.dtype,
+    layout: tuple[int, tuple[int, ...], tuple[int, ...]],
+    flags: tuple[bool, bool, bool, bool],
+    grad: torch.Tensor | None,
+) -> torch.Tensor:
+    requires_grad, is_parameter, is_conj, is_neg = flags
+    tensor = torch.empty(0, dtype=dtype).set_(storage, *layout)
+    if is_conj:
+        tensor = torch._C._conj(tensor)  # type: ignore[attr-defined]
+    if is_neg:
+        tensor = torch._neg_view(tensor)
+    if is_parameter:
+        tensor = torch.nn.Parameter(tensor, requires_grad=requires_grad)
+    else:
+        tensor.requires_grad_(requires_grad)
+    tensor.grad = grad
+    return tensor

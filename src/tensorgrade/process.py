@@ -1,0 +1,147 @@
+"""The loop of a submission process: runs cells, answers calls and probes, forks snapshots of itself.
+
+Untrusted side: it shares its interpreter with the student's code, which may change anything here. The trusted side
+(`tensorgrade.supervisor`) therefore believes nothing but the form of the answers.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, cast
+
+from . import sandbox, work
+from .codec import FrameReader, Message, Plain, encode
+from .errors import ProtocolError
+from .observation import Observer, type_name
+from .parcel import unpack
+from .shell import Shell
+
+_TEXT = 2000
+
+
+class Answers:
+    """The student's namespace, as probes see it: ``student.identity`` is what the notebook calls ``identity``."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self._namespace = namespace
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the student defined
+        try:
+            return self._namespace[name]
+        except KeyError:
+            raise UndefinedName(name) from None
+
+
+class UndefinedName(AttributeError):
+    """A name that the exercise asks for and the notebook does not define."""
+
+
+class _Ended(Exception):
+    """The other side closed the socket."""
+
+
+def serve(control: socket.socket, shell: Shell) -> None:
+    """Answer requests until the other side closes the socket."""
+    snapshots: list[int] = []
+    while True:
+        try:
+            request = _receive(control)
+            if request["do"] == "snapshot":
+                control = _snapshot(control, snapshots, request, shell)
+            else:
+                _reply(control, request, _answer(shell, request))
+        except _Ended:
+            return
+        except KeyboardInterrupt:  # a time-out's interrupt that came between two requests
+            continue
+
+
+def _receive(control: socket.socket) -> Message:
+    frames = FrameReader()
+    while missing := frames.missing():
+        data = control.recv(min(missing, 1 << 20))
+        if not data:
+            raise _Ended
+        frames.feed(data)
+    return cast("Message", frames.pop())
+
+
+def _reply(control: socket.socket, request: Message, answer: Message) -> None:
+    try:
+        frame = encode({**answer, "id": request["id"]})
+    except ProtocolError as error:
+        frame = encode({"error": {"types": ["ProtocolError"], "text": str(error)}, "id": request["id"]})
+    control.sendall(frame)
+
+
+def _snapshot(control: socket.socket, snapshots: list[int], request: Message, shell: Shell) -> socket.socket:
+    """Fork; the parent answers on `control` and keeps it, the snapshot goes on with the socket that came along."""
+    _, (descriptor,), _, _ = socket.recv_fds(control, 1, 1)
+    snapshots[:] = [pid for pid in snapshots if os.waitpid(pid, os.WNOHANG) == (0, 0)]
+    child = os.fork()
+    if child:
+        os.close(descriptor)
+        snapshots.append(child)
+        _reply(control, request, {})
+        return control
+    sandbox.die_with_parent()
+    control.close()
+    snapshots.clear()
+    shell.after_fork()
+    null = os.open(os.devnull, os.O_WRONLY)  # what the graders' calls print is nobody's output
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    os.close(null)
+    own = socket.socket(fileno=descriptor)
+    _reply(own, request, {})
+    return own
+
+
+def _answer(shell: Shell, request: Message) -> Message:
+    handlers: dict[str, Callable[[Shell, Any], Message]] = {"cell": _cell, "call": _call, "probe": _probe}
+    try:
+        return handlers[cast("str", request["do"])](shell, request)
+    except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are answers too
+        return {"error": _describe_error(error)}
+
+
+def _cell(shell: Shell, request: Any) -> Message:  # noqa: ANN401
+    result = shell.run_cell(request["source"], output_limit=request["output_limit"])
+    return {"outputs": cast("Plain", result.outputs), "ok": result.ok, "execution_count": result.execution_count}
+
+
+def _call(shell: Shell, request: Any) -> Message:  # noqa: ANN401
+    function = getattr(Answers(shell.namespace), request["name"])
+    arguments, keywords = unpack(request["parcel"])
+    observer = Observer()
+    measured: Message = {}
+    try:
+        if request["measure"]:
+            value, measured = work.measure(function, *arguments, **keywords)
+        else:
+            value = function(*arguments, **keywords)
+        answer: Message = {"value": observer.describe(value)}
+    except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are answers too
+        answer = {"error": _describe_error(error)}
+    answer["arguments"] = observer.describe(list(arguments))
+    answer["keywords"] = observer.describe(dict(keywords))
+    return {**answer, **measured}
+
+
+def _probe(shell: Shell, request: Any) -> Message:  # noqa: ANN401
+    probe, arguments, keywords = unpack(request["parcel"])
+    return {"value": Observer().describe(probe(Answers(shell.namespace), *arguments, **keywords))}
+
+
+def _describe_error(error: BaseException) -> Message:
+    try:
+        text = str(error)[:_TEXT]
+    except BaseException:  # noqa: BLE001 - a student's __str__ may raise anything
+        text = ""
+    return {
+        "types": [type_name(kind) for kind in type(error).__mro__ if kind is not object],
+        "text": text,
+        "undefined": error.args[0] if type(error) is UndefinedName else None,
+    }

@@ -1,0 +1,203 @@
+"""`Submission`: what a hidden grader holds of a student's notebook.
+
+Trusted side. Arguments and probes go into the submission process, observations come back and are judged here.
+
+    expect(submission.call("identity", 2, 3, torch.int64)).equals(torch.eye(2, 3))
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+from .codec import Message, Plain
+from .errors import ProtocolError, TimeLimitExceeded
+from .findings import Mismatch, finding, public_error
+from .observation import Observed, Observer, read
+from .parcel import pack
+
+WORK_SLACK = 40
+
+
+class Machine(Protocol):
+    """Where a submission runs: gives the process that answers, and the wall-clock limit of one call."""
+
+    seconds: float
+
+    def request(self, message: Message) -> Message:
+        """Send one request to a snapshot; raises a `SubmissionFailure`."""
+
+    def with_accelerators(self, count: int) -> Machine:
+        """The same submission on a machine with `count` accelerators; raises `GraderError` if there is none."""
+
+
+@dataclass(frozen=True)
+class RaisedError:
+    """An exception of the student's code: the names of its types, its own first, and its message."""
+
+    types: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One call of a student's function, whatever came of it.
+
+    Attributes:
+        name: the function.
+        value: what it returned; None when it raised.
+        error: what it raised, or None.
+        before, arguments: the positional arguments before and after the call; identities and storages of
+            `arguments` can be compared with those of `value`.
+        keywords_before, keywords: the same for keyword arguments.
+        instructions, operations: what the call cost (see `tensorgrade.work`), if it was measured.
+    """
+
+    name: str
+    value: Observed
+    error: RaisedError | None
+    before: tuple[Observed, ...]
+    arguments: tuple[Observed, ...]
+    keywords_before: dict[str, Observed]
+    keywords: dict[str, Observed]
+    instructions: int = 0
+    operations: tuple[str, ...] = ()
+
+    def returned(self) -> Observed:
+        """The value; raises `Mismatch` when the call raised."""
+        if self.error is not None:
+            raise Mismatch(finding("raised", _told(self.error), name=self.name, error=public_error(self.error.types)))
+        return self.value
+
+
+class Submission:
+    """A student's notebook, run up to the test cell of one exercise."""
+
+    def __init__(
+        self, machine: Machine, graders: Path, pause: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        self._machine = machine
+        self._graders = graders
+        self._pause = pause
+        self._by_value = _modules_under(graders)
+
+    def call(self, name: str, *arguments: object, **keywords: object) -> Observed:
+        """Call the student's function `name` and return the observation of its value.
+
+        Arguments may be tensors (``requires_grad``, ``.grad``, strides and aliasing are kept), modules, functions of
+        the grader and plain data. Raises `Mismatch` when the name is undefined or the function raises, and
+        `GraderError` for arguments that cannot be sent.
+        """
+        return self.attempt(name, *arguments, **keywords).returned()
+
+    def attempt(self, name: str, *arguments: object, **keywords: object) -> Attempt:
+        """Call the student's function `name` and return what came of it, also when it raised."""
+        return self._attempt(name, arguments, keywords, measure=False)
+
+    def run(self, probe: Callable[..., object], *arguments: object, **keywords: object) -> Observed:
+        """Run ``probe(student, *arguments, **keywords)`` in the submission process; return what it returns, observed.
+
+        ``student.identity`` is what the notebook calls ``identity``. The probe travels with what it refers to of its
+        module: keep expected values out of it and judge the observation instead. Raises `Mismatch` when it raises.
+        """
+        parcel = pack((probe, arguments, keywords), self._by_value)
+        answer = self._request({"do": "probe", "parcel": parcel})
+        if (name := _undefined(answer, probe)) is not None:
+            raise Mismatch(finding("undefined", name=name))
+        if (error := _error(answer)) is not None:
+            raise Mismatch(finding("probe-raised", _told(error), error=public_error(error.types)))
+        return read(answer.get("value"))
+
+    def vectorised(self, name: str, *sizes: tuple[object, ...]) -> None:
+        """Check that the Python work of `name` is the same for all of `sizes`, tuples of arguments that grow.
+
+        The first tuple only warms up (lazy imports, caches); the others should differ from each other. Raises
+        `Mismatch` when a call raises, or when more Python instructions or torch operations run for a larger input.
+        """
+        warm, *measured = sizes
+        self.call(name, *warm)
+        attempts = [self._attempt(name, arguments, {}, measure=True) for arguments in measured]
+        for attempt in attempts:
+            attempt.returned()
+        for smaller, larger in pairwise(attempts):
+            grown = larger.instructions - smaller.instructions
+            if grown > WORK_SLACK or len(larger.operations) > len(smaller.operations):
+                detail = f"{grown} more instructions, {len(smaller.operations)} -> {len(larger.operations)} operations"
+                raise Mismatch(finding("grows", detail))
+
+    def machine(self, accelerators: int) -> Submission:
+        """The submission as if run on a machine with `accelerators` virtual accelerators."""
+        return Submission(self._machine.with_accelerators(accelerators), self._graders, self._pause)
+
+    def _attempt(self, name: str, arguments: tuple[object, ...], keywords: dict[str, Any], *, measure: bool) -> Attempt:
+        parcel = pack((arguments, keywords), self._by_value)
+        before = Observer()
+        observed_before = before.describe(list(arguments)), before.describe(keywords)
+        answer = self._request({"do": "call", "name": name, "parcel": parcel, "measure": measure})
+        if "arguments" not in answer:
+            raise Mismatch(finding("undefined", name=name))
+        return Attempt(
+            name=name,
+            value=read(answer.get("value")),
+            error=_error(answer),
+            before=_tuple(observed_before[0]),
+            arguments=_tuple(answer["arguments"]),
+            keywords_before=_dict(observed_before[1]),
+            keywords=_dict(answer.get("keywords")),
+            instructions=cast("int", answer.get("instructions", 0)),
+            operations=tuple(map(str, cast("list[Plain]", answer.get("operations", [])))),
+        )
+
+    def _request(self, message: Message) -> Message:
+        with self._pause():
+            answer = self._machine.request(message)
+        if answer.get("interrupted"):
+            raise TimeLimitExceeded(f"a call ran longer than {self._machine.seconds:g} s")
+        return answer
+
+
+def _modules_under(folder: Path) -> list[ModuleType]:
+    """The modules that were imported from `folder`: the grader and its helpers."""
+    modules = [module for module in sys.modules.values() if isinstance(module, ModuleType)]
+    return [module for module in modules if folder in Path(getattr(module, "__file__", None) or "/").parents]
+
+
+def _undefined(answer: Message, probe: Callable[..., object]) -> str | None:
+    """The name that `probe` asked for in vain; only names that stand in the probe are believed."""
+    error = answer.get("error")
+    name = error.get("undefined") if isinstance(error, dict) else None
+    code = getattr(probe, "__code__", None)
+    return name if isinstance(name, str) and code is not None and name in code.co_names else None
+
+
+def _error(answer: Message) -> RaisedError | None:
+    error = answer.get("error")
+    if error is None:
+        return None
+    if not isinstance(error, dict) or not isinstance(error.get("types"), list):
+        raise ProtocolError("an error is not described as such")
+    return RaisedError(tuple(map(str, cast("list[Plain]", error["types"]))), str(error.get("text")))
+
+
+def _told(error: RaisedError) -> str:
+    return f"({error.types[0] if error.types else 'error'}: {error.text})"
+
+
+def _tuple(plain: Plain) -> tuple[Observed, ...]:
+    items = read(plain)
+    if not isinstance(items, list):
+        raise ProtocolError("arguments are not described as a list")
+    return tuple(items)
+
+
+def _dict(plain: Plain) -> dict[str, Observed]:
+    items = read(plain)
+    if not isinstance(items, dict):
+        raise ProtocolError("keywords are not described as a dict")
+    return items

@@ -1,0 +1,398 @@
+"""Read a YAML file so that every mistake in it can be reported with its line, its key and a remedy.
+
+Trusted side; knows nothing about exercises. The way of the data: `read` turns a file into a `Document` (plain
+values plus the line of each key), `validate` turns a document into a frozen pydantic model. Both raise one
+`ExerciseFileError` that holds all the problems found, one per line.
+
+What is expected at a key, and an example of it, comes from the JSON Schema of the model (``description`` and
+``examples``), so that editors and error messages say the same. Anchors and aliases are refused: every value
+stands on a line of its own.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from tensorgrade.errors import ExerciseFileError
+
+Key = tuple[str | int, ...]
+"""The way to a value: ``("hints", 0, "en")`` is written ``hints[0].en``."""
+
+Model = TypeVar("Model", bound=BaseModel)
+Json = dict[str, Any]
+
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+_KEY_ITSELF = "[key]"  # pydantic's last location part when the name, not the value, is at fault
+_LONGEST_QUOTE = 40
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake of an author: where it is, what was found, and what to write instead."""
+
+    file: Path
+    line: int
+    fault: str
+    remedy: str
+    key: str = ""
+
+    def __str__(self) -> str:
+        """Return one line, such as ``eye.yaml:12: points: found "two", expected a number; write `points: 1`.``."""
+        subject = f"{self.key}: " if self.key else ""
+        return " ".join(f"{self.file}:{self.line}: {subject}{self.fault}; {self.remedy}.".splitlines())
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML mapping with the positions of its keys; treat ``content`` as read-only."""
+
+    file: Path
+    content: Mapping[str, object]
+    lines: Mapping[Key, int]
+    """The line of each key and list item, counted from 1."""
+    blocks: Mapping[Key, int]
+    """The line on which the text of each literal block (``|``) begins."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with the YAML itself, such as a key that is given twice."""
+
+    def line(self, key: Key, text_line: int | None = None) -> int:
+        """Return the line of ``key`` or of what holds it; with ``text_line``, that line of its literal block."""
+        if text_line is not None and key in self.blocks:
+            return self.blocks[key] + text_line - 1
+        while key and key not in self.lines:
+            key = key[:-1]
+        return self.lines.get(key, 1)
+
+    def problem(self, key: Key, fault: str, remedy: str, text_line: int | None = None) -> Problem:
+        """Return a problem at ``key``."""
+        return Problem(self.file, self.line(key, text_line), fault, remedy, _written(key))
+
+
+def refusal(problems: Iterable[Problem]) -> ExerciseFileError:
+    """Return the error that reports all ``problems``, by line."""
+    return ExerciseFileError("\n".join(str(problem) for problem in sorted(problems, key=lambda p: p.line)))
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return the remedy for a name that is not ``known``: the one that was probably meant, or all there are."""
+    names = list(known)
+    close = difflib.get_close_matches(name.lower(), names, n=1)
+    return f"write `{close[0]}` instead" if close else f"write one of: {', '.join(names)}"
+
+
+def complaint(fault: str, remedy: str, *, text_line: int | None = None) -> PydanticCustomError:
+    """Return the error a model's validator raises when it has its own words for what is wrong."""
+    context = {"fault": fault, "remedy": remedy, "text_line": text_line}
+    return PydanticCustomError("complaint", "{fault}; {remedy}", context)
+
+
+def complaints_about_items(complaints: Mapping[int, PydanticCustomError]) -> ValidationError:
+    """Return the error a validator of a list raises when single items, given by index, are at fault."""
+    details = [InitErrorDetails(type=fault, loc=(index,), input=None) for index, fault in complaints.items()]
+    return ValidationError.from_exception_data("list", details)
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+def read(file: Path) -> Document:
+    """Return the mapping in a UTF-8 YAML file, with the lines of its keys.
+
+    Raises:
+        ExerciseFileError: the file cannot be read or is not a YAML mapping. Duplicate keys and the like do not
+            raise here: they are the document's ``problems``, for `validate` to report with all others.
+    """
+    try:
+        return _parse(file, file.read_bytes())
+    except FileNotFoundError:
+        problem = Problem(file, 1, "there is no such file", "write it, or mend the name where it is listed")
+    except OSError as error:
+        problem = Problem(file, 1, f"cannot be read ({error.strerror})", "make it a readable file")
+    raise refusal([problem]) from None
+
+
+@lru_cache(maxsize=2048)  # checks across a course meet every file again and again; the key is the whole content
+def _parse(file: Path, encoded: bytes) -> Document:
+    text = _decode(file, encoded)
+    try:
+        return _Reader(file).document(_Loader(text))
+    except yaml.YAMLError as error:
+        problem = _malformed(file, text, error)
+    except RecursionError:
+        problem = Problem(file, 1, "the brackets are nested too deeply", "write keys and values on lines")
+    raise refusal([problem]) from None
+
+
+def _decode(file: Path, encoded: bytes) -> str:
+    try:
+        return encoded.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = encoded.count(b"\n", 0, error.start) + 1
+        fault = f"found the byte 0x{encoded[error.start]:02x}, which is not UTF-8"
+        raise refusal([Problem(file, line, fault, "save the file with the encoding UTF-8")]) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader without aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="found an alias", problem_mark=self.get_mark())
+        return super().compose_node(parent, index)
+
+
+class _Reader:
+    """Builds plain values from YAML nodes and notes where each of them stands."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lines: dict[Key, int] = {}
+        self._blocks: dict[Key, int] = {}
+        self._problems: list[Problem] = []
+
+    def document(self, loader: _Loader) -> Document:
+        node = loader.get_single_node()
+        if isinstance(node, yaml.MappingNode):
+            content = self._mapping(loader, node, ())
+            return Document(self._file, content, self._lines, self._blocks, tuple(self._problems))
+        found = "an empty file" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "plain text"
+        remedy = "begin the file with `schema: 1` and write the other keys below it"
+        raise refusal([Problem(self._file, 1, f"found {found}, expected keys with values", remedy)])
+
+    def _value(self, loader: _Loader, node: yaml.Node, key: Key) -> object:
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(loader, node, key)
+        if node.tag not in _PLAIN_TAGS:
+            self._note(key, node, f"found the tag {node.tag}", "remove the tag")
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(loader, node, key)
+        return [self._item(loader, item, (*key, index)) for index, item in enumerate(node.value)]
+
+    def _item(self, loader: _Loader, node: yaml.Node, key: Key) -> object:
+        self._lines[key] = _line(node.start_mark)
+        return self._value(loader, node, key)
+
+    def _mapping(self, loader: _Loader, node: yaml.MappingNode, key: Key) -> dict[str, object]:
+        content: dict[str, object] = {}
+        for name_node, value_node in node.value:
+            name = self._name(name_node, key)
+            if name is None or self._is_duplicate(name, name_node, key):
+                continue
+            self._lines[*key, name] = _line(name_node.start_mark)
+            content[name] = self._value(loader, value_node, (*key, name))
+        return content
+
+    def _name(self, node: yaml.Node, key: Key) -> str | None:
+        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str":
+            return str(node.value)
+        written = str(node.value) if isinstance(node, yaml.ScalarNode) else "in brackets"
+        remedy = f'put it in quotes: `"{written}":`' if isinstance(node, yaml.ScalarNode) else "write a name"
+        self._note(key, node, f"found the key {written}, which is not text", remedy)
+        return None
+
+    def _is_duplicate(self, name: str, node: yaml.Node, key: Key) -> bool:
+        first = self._lines.get((*key, name))
+        if first is not None:
+            self._note((*key, name), node, f"found twice, first on line {first}", "keep one of the two")
+        return first is not None
+
+    def _scalar(self, loader: _Loader, node: yaml.ScalarNode, key: Key) -> object:
+        if node.style == "|":
+            self._blocks[key] = _line(node.start_mark) + 1
+        try:
+            value: object = loader.construct_object(node)
+        except (yaml.YAMLError, ValueError):  # an unknown tag; a date or number that cannot be
+            self._note(key, node, f"found {_found(node.value)}, which YAML cannot read", "put it in quotes")
+            return str(node.value)
+        return value
+
+    def _note(self, key: Key, node: yaml.Node, fault: str, remedy: str) -> None:
+        self._problems.append(Problem(self._file, _line(node.start_mark), fault, remedy, _written(key)))
+
+
+_YAML_REMEDIES = {
+    r"character '\t'": "indent with spaces, not with tabs",
+    "mapping values are not allowed": (
+        "indent the keys of one mapping equally, put text that holds `: ` in quotes, and code below `|`"
+    ),
+    "<block end>": "indent the keys of one mapping equally, and the lines of one text too",
+    "could not find expected ':'": "write `key: value`, or indent the line below the key it belongs to",
+    "end of stream": "close the quotes",
+    "expected ',' or": "close the bracket and put commas between its items",
+    "alias": "write the value itself; a text that begins with `*` belongs in quotes",
+    "cannot start any token": "put the text in quotes",
+    "another document": "remove the line `---`: one file holds one mapping",
+    "escape character": "use single quotes, in which a backslash is plain",
+    "not allowed in YAML": "remove the character",
+}
+
+
+def _malformed(file: Path, text: str, error: yaml.YAMLError) -> Problem:
+    """Return a YAML syntax error with the line PyYAML stopped at and the remedy that helps most often."""
+    fault, line = "a character is not allowed in YAML", 1
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        context = f"{error.context}, " if error.context else ""
+        fault, line = f"{context}{error.problem}", 1 if mark is None else _line(mark)
+    elif isinstance(error, yaml.reader.ReaderError):
+        fault = f"the character U+{ord(text[error.position]):04X} is not allowed in YAML"
+        line = text.count("\n", 0, error.position) + 1
+    remedy = next((remedy for part, remedy in _YAML_REMEDIES.items() if part in fault), "mend the YAML here")
+    return Problem(file, min(line, max(1, len(text.splitlines()))), f"not YAML: {fault}", remedy)
+
+
+def _line(mark: yaml.Mark) -> int:
+    return mark.line + 1
+
+
+# ------------------------------------------------------------------------------------------- validating
+
+
+def validate(
+    document: Document,
+    model: type[Model],
+    *,
+    context: Mapping[str, object] | None = None,
+    also: Sequence[Problem] = (),
+) -> Model:
+    """Return the document as a frozen ``model``.
+
+    Args:
+        document: what `read` returned.
+        model: a strict pydantic model; each of its fields has a description and an example.
+        context: what the model's validators find as ``info.context``.
+        also: problems the caller found, to be reported with all others.
+
+    Raises:
+        ExerciseFileError: all problems: those of the YAML, those of the model, and ``also``.
+    """
+    problems = [*document.problems, *also]
+    try:
+        value = model.model_validate(dict(document.content), context=dict(context or {}))
+    except ValidationError as error:
+        found = [details for details in error.errors() if not _is_echo(details)]
+        problems += [_said(document, _schema(model), details) for details in found]
+        raise refusal(problems) from None
+    if problems:
+        raise refusal(problems)
+    return value
+
+
+def _is_echo(details: ErrorDetails) -> bool:
+    """Tell whether a list is "too short" only because pydantic does not count its wrong items."""
+    return details["type"] == "too_short" and bool(details["input"])
+
+
+def _said(document: Document, schema: Json, details: ErrorDetails) -> Problem:
+    """Return one pydantic error in our words."""
+    fault, remedy = _WORDING.get(details["type"], _unexpected)(schema, details)
+    key = details["loc"][:-1] if details["loc"][-1] == _KEY_ITSELF else details["loc"]
+    return document.problem(key, fault, remedy, details.get("ctx", {}).get("text_line"))
+
+
+def _unexpected(schema: Json, details: ErrorDetails) -> tuple[str, str]:
+    """A value, or a name an author chose, that is not what the schema describes."""
+    key, found = details["loc"], _found(details["input"])
+    if key[-1] == _KEY_ITSELF:
+        names = _schema_at(schema, key[:-2])["propertyNames"]
+        return f"found the name {found}, expected {names['description']}", f"write for example `{names['examples'][0]}`"
+    node = _schema_at(schema, key)
+    return f"found {found}, expected {node['description']}", f"write {_example(key, node)}"
+
+
+def _missing(schema: Json, details: ErrorDetails) -> tuple[str, str]:
+    node = _schema_at(schema, details["loc"])
+    return f"found nothing, expected {node['description']}", f"add {_example(details['loc'], node)}"
+
+
+def _unknown_key(schema: Json, details: ErrorDetails) -> tuple[str, str]:
+    *parent, name = details["loc"]
+    known = _schema_at(schema, tuple(parent))["properties"]
+    return f"found the unknown key {_found(name)}", f"{closest(str(name), known)}, or remove it"
+
+
+def _complained(schema: Json, details: ErrorDetails) -> tuple[str, str]:
+    return details["ctx"]["fault"], details["ctx"]["remedy"]
+
+
+_WORDING: Mapping[str, Callable[[Json, ErrorDetails], tuple[str, str]]] = {
+    "missing": _missing,
+    "extra_forbidden": _unknown_key,
+    "complaint": _complained,
+}
+"""How a type of pydantic error is said; all others are values that are not what was expected."""
+
+
+@cache
+def _schema(model: type[BaseModel]) -> Json:
+    return model.model_json_schema()
+
+
+def _schema_at(schema: Json, key: Key) -> Json:
+    """Return the part of a JSON Schema that describes the value at ``key``, references resolved."""
+    node = schema
+    for part in key:
+        node = _below(node, part)
+        if "$ref" in node:
+            node = {**schema["$defs"][node["$ref"].rsplit("/", 1)[1]], **node}
+    return node
+
+
+def _below(node: Json, part: str | int) -> Json:
+    if isinstance(part, int):
+        return dict(node["items"])
+    if part in node.get("properties", {}):
+        return dict(node["properties"][part])
+    (entry,) = node["patternProperties"].values()
+    return dict(entry)
+
+
+# --------------------------------------------------------------------------------------------- wording
+
+
+def _written(key: Key) -> str:
+    """Return a key path as an author reads it: ``hints[0].en``."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in key]
+    return "".join(parts).removeprefix(".")
+
+
+def _found(value: object) -> str:
+    """Return a value much as it stands in the file, short and on one line."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return "keys with values" if value else "no keys"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf"
+    return str(value).lower() if isinstance(value, bool) else str(value)[:_LONGEST_QUOTE]
+
+
+def _quoted(text: str) -> str:
+    short = text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
+    return json.dumps(short, ensure_ascii=False)
+
+
+def _example(key: Key, node: Json) -> str:
+    """Return the example a schema has for ``key`` as YAML on one line, in backticks."""
+    value = node["examples"][0]
+    if isinstance(value, str) and "\n" in value:
+        return f"`{key[-1]}: |` and the code on the lines below it, indented"
+    entry = value if isinstance(key[-1], int) else {key[-1]: value}
+    line = yaml.safe_dump([entry], default_flow_style=True, allow_unicode=True, width=math.inf).strip()[1:-1]
+    written = line if isinstance(key[-1], int) else line[1:-1]
+    return f"`{written}`" if "const" in node else f"for example `{written}`"
