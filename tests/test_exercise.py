@@ -322,6 +322,8 @@ MISTAKES = [
     ("accelerators: 2", "accelerators: -1", 33, "accelerators", "found -1, expected a whole number"),
     ("accelerators: 2", "accelerators: 2024-13-45", 33, "accelerators", "YAML cannot read; put it in quotes"),
     ("accelerators: 2", "accelerators: !!python/name:os.system 2", 33, "accelerators", "YAML cannot read"),
+    ("accelerators: 2", "accelerators: 0x" + "f" * 9000, 33, "accelerators", "YAML cannot read"),
+    ("512 MiB", "9" * 400 + " GiB", 32, "limits.memory", "expected an amount with its unit"),
     ("hints:\n", "hints: !mine\n", 20, "hints", "found the tag !mine; remove the tag"),
 ]
 

@@ -42,7 +42,7 @@ def in_place_inside(x):
 
 
 def partly_constant(x):
-    return torch.stack([x[0] ** 3, torch.ones_like(x[0]), x[0].detach() * x[2]])
+    return torch.stack([x[0] ** 3, torch.ones_like(x[0]), x[2] / 2])
 
 
 FUNCTIONS = [
@@ -115,15 +115,11 @@ def constant(x):
     return torch.ones(2, 3, dtype=x.dtype)
 
 
-def detached(x):
-    return (x * 2).detach()
-
-
 def through_a_parameter(x):
     return torch.ones(3, requires_grad=True) * 2
 
 
-@pytest.mark.parametrize("f", [constant, detached, through_a_parameter])
+@pytest.mark.parametrize("f", [constant, through_a_parameter])
 @pytest.mark.parametrize("shape", [(3,), (2, 2), ()])
 def test_independent(submission, f, shape):
     x = torch.full(shape, 1.5)
@@ -131,7 +127,9 @@ def test_independent(submission, f, shape):
 
 
 @pytest.mark.parametrize("requires_grad", [False, True])
-@pytest.mark.parametrize(("f", "shape"), [(square, (4,)), (affine, (3,)), (vector_to_matrix, (3,)), (scalar_to_vector, ())])
+@pytest.mark.parametrize(
+    ("f", "shape"), [(square, (4,)), (affine, (3,)), (vector_to_matrix, (3,)), (scalar_to_vector, ())]
+)
 def test_detached(submission, generator, f, shape, requires_grad):
     x, v = inputs(f, shape, torch.float32, generator)
     expect(submission.call("vjp", f, x.requires_grad_(requires_grad), v)).requires_grad(False)
@@ -143,7 +141,7 @@ def test_untouched(submission, generator, requires_grad, with_grad):
     x, v = inputs(rotate, (3,), torch.float32, generator)
     x.requires_grad_(requires_grad)
     x.grad = torch.full_like(x, 5.0) if with_grad else None
-    expect(submission.attempt("vjp", rotate, x, v)).leaves_arguments()
+    expect(submission.attempt("vjp", rotate, x, v)).is_tensor().leaves_arguments()
 
 
 @pytest.mark.parametrize("with_grad", [False, True])
@@ -152,4 +150,4 @@ def test_untouched__module(submission, generator, with_grad):
     x, v = inputs(f, (5, 3), torch.float32, generator)
     for parameter in f.parameters():
         parameter.grad = torch.ones_like(parameter) if with_grad else None
-    expect(submission.attempt("vjp", f, x, v)).leaves_arguments()
+    expect(submission.attempt("vjp", f, x, v)).is_tensor().leaves_arguments()

@@ -27,5 +27,4 @@ def test_no_gpu(submission, model, ids):
 @pytest.mark.parametrize("training", [True, False])
 def test_on_cpu(submission, model, training):
     attempt = submission.machine(accelerators=0).attempt("prepare", model.train(training), [0])
-    expect(attempt.arguments[0]).on_device("cpu")
-    expect(attempt).leaves_arguments()
+    expect(attempt).on_device("cpu").leaves_arguments()

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .expect import expect
+    from .expectation import expect
 
 __all__ = ["__version__", "expect"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - Python's protocol
-    # late: `expect` imports torch, which nbgrader's configuration, the command line and the zygote need not wait for
+    # late: it imports torch, which nbgrader's configuration, the command line and the zygote need not wait for
     if name == "expect":
-        from .expect import expect
+        from .expectation import expect
 
         return expect
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@
         └── ProcessEnded         the submission process is gone
 
 The command line prints a ``TensorgradeError`` as its message alone; anything else is a bug and shows a traceback.
-Wrong answers are not in this tree: they are `tensorgrade.expect.Mismatch`, an ``AssertionError``.
+Wrong answers are not in this tree: they are `tensorgrade.findings.Mismatch`, an ``AssertionError``.
 """
 
 from __future__ import annotations

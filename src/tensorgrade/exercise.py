@@ -46,7 +46,7 @@ Value = TypeVar("Value")
 _CLAUSE_NAME = "^[a-z][a-z0-9]*(_[a-z0-9]+)*$"  # `__` parts it from the rest of a test's name
 NAME = "[a-z][a-z0-9-]*"  # of an exercise or an assignment: part of file names and of nbgrader's cell ids
 _MEMORY_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_MEMORY = rf"^([0-9]+(?:\.[0-9]+)?) ?({'|'.join(_MEMORY_UNITS)})$"
+_MEMORY = rf"^([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?) ?({'|'.join(_MEMORY_UNITS)})$"
 
 
 class FrozenMapping(Mapping[str, Value]):

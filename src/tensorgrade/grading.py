@@ -21,7 +21,7 @@ from types import FrameType
 import pytest
 import torch
 
-from .errors import GraderError, ProtocolError, SubmissionFailure, TimeLimitExceeded
+from .errors import EngineError, GraderError, ProtocolError, SubmissionFailure, TimeLimitExceeded
 from .exercise import Exercise, Language
 from .findings import Finding, Mismatch, finding
 from .submission import Machine, Submission
@@ -33,7 +33,19 @@ GRADER_SECONDS = 60.0
 MAX_CRASHES = 3
 """After so many lost submission processes the rest of an exercise's tests is not run."""
 
-_OPTIONS = ("--capture=sys", "--tb=short", "-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:faulthandler")
+_OPTIONS = (
+    "--capture=sys",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:terminal",
+    "-p",
+    "no:faulthandler",
+    "-p",
+    "no:unraisableexception",
+    "-p",
+    "no:threadexception",
+)
 
 
 def judge(
@@ -44,14 +56,16 @@ def judge(
     run = _GraderRun(exercise, grader, machine, _Clock(grader_seconds))
     with _undisturbed_pytest():
         arguments = [str(grader), f"--rootdir={grader.parent}", f"-c={os.devnull}", f"--confcutdir={grader.parent}"]
-        pytest.main([*arguments, "--import-mode=importlib", *_OPTIONS], plugins=[run])
+        status = pytest.main([*arguments, "--import-mode=importlib", *_OPTIONS], plugins=[run])
+    if status == pytest.ExitCode.USAGE_ERROR:
+        raise EngineError(f"pytest did not accept our options for {grader}; report this as a bug")
     return run.verdict(language)
 
 
 def _forget(folder: Path) -> None:
     """Drop the modules of a grader folder, so that an edited grader counts even in a process that lives long."""
     for name, module in list(sys.modules.items()):
-        if folder in Path(getattr(module, "__file__", None) or "/").parents:
+        if (getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}"):
             del sys.modules[name]
 
 
@@ -202,7 +216,7 @@ class _GraderRun:
             language=language,
             clauses=clauses,
             reason=self._ended.text.get(language) if self._ended else None,
-            flagged="\n".join(self._faults) or None,
+            flagged=_summary(self._faults),
         )
 
     def _clause(self, name: str, outcomes: list[tuple[Status, Finding | None]], language: Language) -> ClauseVerdict:
@@ -232,6 +246,11 @@ def _finding_of(error: SubmissionFailure, seconds: float) -> Finding:
     if isinstance(error, TimeLimitExceeded):
         return finding("time-limit", seconds=f"{seconds:g}")
     return finding("protocol" if isinstance(error, ProtocolError) else "ended", str(error))
+
+
+def _summary(faults: list[str]) -> str | None:
+    more = f"\n(and {len(faults) - 3} more)" if len(faults) > 3 else ""
+    return "\n".join(faults[:3]) + more if faults else None
 
 
 def _last_line(text: str) -> str:

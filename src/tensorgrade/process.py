@@ -100,7 +100,12 @@ def _snapshot(control: socket.socket, snapshots: list[int], request: Message, sh
 
 
 def _answer(shell: Shell, request: Message) -> Message:
-    handlers: dict[str, Callable[[Shell, Any], Message]] = {"cell": _cell, "call": _call, "probe": _probe}
+    handlers: dict[str, Callable[[Shell, Any], Message]] = {
+        "ready": lambda shell, request: {},
+        "cell": _cell,
+        "call": _call,
+        "probe": _probe,
+    }
     try:
         return handlers[cast("str", request["do"])](shell, request)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are answers too

@@ -59,7 +59,8 @@ def die_with_parent() -> None:
 def _close_all_but(keep: frozenset[int]) -> None:
     start = 0
     for descriptor in sorted(keep):
-        os.closerange(start, descriptor)
+        if start < descriptor:  # an empty range makes some versions of CPython close every descriptor
+            os.closerange(start, descriptor)
         start = descriptor + 1
     os.closerange(start, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 

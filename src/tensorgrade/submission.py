@@ -7,6 +7,7 @@ Trusted side. Arguments and probes go into the submission process, observations 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -114,22 +115,23 @@ class Submission:
             raise Mismatch(finding("probe-raised", _told(error), error=public_error(error.types)))
         return read(answer.get("value"))
 
-    def vectorised(self, name: str, *sizes: tuple[object, ...]) -> None:
+    def vectorised(self, name: str, *sizes: tuple[object, ...]) -> Observed:
         """Check that the Python work of `name` is the same for all of `sizes`, tuples of arguments that grow.
 
-        The first tuple only warms up (lazy imports, caches); the others should differ from each other. Raises
-        `Mismatch` when a call raises, or when more Python instructions or torch operations run for a larger input.
+        The first tuple only warms up (lazy imports, caches); the others should differ from each other. Returns the
+        value for the last of them. Raises `Mismatch` when a call raises, or when more Python instructions or torch
+        operations run for a larger input.
         """
         warm, *measured = sizes
         self.call(name, *warm)
         attempts = [self._attempt(name, arguments, {}, measure=True) for arguments in measured]
-        for attempt in attempts:
-            attempt.returned()
+        values = [attempt.returned() for attempt in attempts]
         for smaller, larger in pairwise(attempts):
             grown = larger.instructions - smaller.instructions
             if grown > WORK_SLACK or len(larger.operations) > len(smaller.operations):
                 detail = f"{grown} more instructions, {len(smaller.operations)} -> {len(larger.operations)} operations"
                 raise Mismatch(finding("grows", detail))
+        return values[-1]
 
     def machine(self, accelerators: int) -> Submission:
         """The submission as if run on a machine with `accelerators` virtual accelerators."""
@@ -164,8 +166,8 @@ class Submission:
 
 def _modules_under(folder: Path) -> list[ModuleType]:
     """The modules that were imported from `folder`: the grader and its helpers."""
-    modules = [module for module in sys.modules.values() if isinstance(module, ModuleType)]
-    return [module for module in modules if folder in Path(getattr(module, "__file__", None) or "/").parents]
+    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+    return [module for module in modules if (getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}")]
 
 
 def _undefined(answer: Message, probe: Callable[..., object]) -> str | None:

@@ -76,7 +76,9 @@ class Zygote:
             theirs.close()
             for _, write in streams:
                 os.close(write)
-        return SubmissionProcess(self, reply["forked"], ours, descriptors[0], [_RawStream(read) for read, _ in streams])
+        process = SubmissionProcess(self, reply["forked"], ours, descriptors[0], [_RawStream(r) for r, _ in streams])
+        process.wait_until_confined()
+        return process
 
     def end(self, pid: int) -> Message:
         """Kill the process group of the submission process `pid`; returns its wait status and CPU seconds."""
@@ -266,6 +268,15 @@ class SubmissionProcess(Process):
         super().__init__(control, handle, streams)
         self._zygote = zygote
         self.pid = pid
+
+    def wait_until_confined(self) -> None:
+        """Wait for the process to say that it is confined; raises `EngineError` with its own words when it fails."""
+        try:
+            self.request({"do": "ready"}, START_SECONDS)
+        except SubmissionFailure as failure:
+            said = self._streams[1].take().strip()
+            self.close()
+            raise EngineError(f"a submission process could not be confined: {said or failure}") from failure
 
     def run_cell(self, source: str, seconds: float, output_limit: int) -> Message:
         """Run one cell; the answer has ``outputs``, ``ok`` and ``execution_count`` (see `tensorgrade.shell`)."""

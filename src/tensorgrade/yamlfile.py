@@ -212,6 +212,7 @@ class _Reader:
             self._blocks[key] = _line(node.start_mark) + 1
         try:
             value: object = loader.construct_object(node)
+            str(value)  # raises for a number too long to be quoted in a message
         except (yaml.YAMLError, ValueError):  # an unknown tag; a date or number that cannot be
             self._note(key, node, f"found {_found(node.value)}, which YAML cannot read", "put it in quotes")
             return str(node.value)
