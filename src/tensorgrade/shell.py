@@ -14,6 +14,7 @@ import asyncio
 import atexit
 import builtins
 import contextlib
+import functools
 import getpass
 import inspect
 import linecache
@@ -27,6 +28,7 @@ from types import TracebackType
 from typing import Any
 
 from ipykernel.compiler import XCachingCompiler
+from ipykernel.eventloops import enable_gui
 from ipykernel.kernelbase import Kernel
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core import async_helpers, debugger
@@ -100,6 +102,7 @@ class Shell:
             stream.after_fork()
         if self._loop is None:
             sys.stdout, sys.stderr = self._streams
+            sys.breakpointhook = _pass_by
             _search_working_directory()
         self._renew_loop()
 
@@ -251,9 +254,9 @@ class _Wire:
 
 
 class _Kernel:
-    """What ipykernel's shell asks of its kernel: no toolkit's event loop, and nobody to ask for input."""
+    """What ipykernel's shell asks of its kernel: no toolkit's event loop runs, and nobody can be asked for input."""
 
-    eventloop = None
+    eventloop: Any = None
     _allow_stdin = False
     raw_input = Kernel.raw_input
     getpass = Kernel.getpass
@@ -279,7 +282,7 @@ def _make_ipython(wire: _Wire, kernel: _Kernel) -> Any:
     )
     pdb.Pdb = debugger.Pdb = debugger.InterruptiblePdb
     pdb.set_trace = debugger.set_trace
-    shell.enable_gui = _enable_gui
+    shell.enable_gui = functools.partial(enable_gui, kernel=kernel)
     shell.history_manager.outputs = _NoOutputHistory()
     shell.extension_manager.load_extension("storemagic")
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
@@ -298,17 +301,15 @@ def _forget_ipython(shell: Any) -> None:
             delattr(sys, name)
 
 
-def _enable_gui(gui: str | None = None) -> None:
-    """Do what a kernel does for ``%matplotlib inline``: nothing, since no toolkit's event loop is wanted."""
-    if gui is not None:
-        raise RuntimeError(f"the event loop of {gui!r} cannot run in a submission; use %matplotlib inline")
-
-
 class _NoOutputHistory(dict[int, list[Any]]):
     """Stands in for IPython's history of outputs, which would hold a copy of everything that is printed."""
 
     def __missing__(self, _execution_count: int) -> list[Any]:
         return []
+
+
+def _pass_by(*_arguments: Any, **_keywords: Any) -> None:
+    """Go past a ``breakpoint()``, as a kernel does to which no debugger is attached."""
 
 
 def _search_working_directory() -> None:

@@ -53,9 +53,7 @@ class Zygote:
         )
         theirs.close()
         self._control.settimeout(START_SECONDS)
-        if self._receive()[0].get("ready") != 1:
-            self.close()
-            raise EngineError("the zygote has more than one thread, so that its forks could hang; report this as a bug")
+        self._ready = False
 
     def __enter__(self) -> Self:
         return self
@@ -63,8 +61,18 @@ class Zygote:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def wait_until_ready(self) -> None:
+        """Wait until the zygote has imported everything; it does so while its owner may do something else."""
+        if self._ready:
+            return
+        if self._receive()[0].get("ready") != 1:
+            self.close()
+            raise EngineError("the zygote has more than one thread, so that its forks could hang; report this as a bug")
+        self._ready = True
+
     def start(self, confinement: Confinement, seed: int) -> SubmissionProcess:
         """Fork a submission process that is confined as asked for, its `random` seeded."""
+        self.wait_until_ready()
         ours, theirs = socket.socketpair()
         streams = [os.pipe(), os.pipe()]
         request = {"fork": {"confinement": asdict(confinement), "seed": seed}}

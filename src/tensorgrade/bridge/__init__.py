@@ -1,0 +1,61 @@
+"""The bridge to nbgrader: the classes that its configuration names.
+
+Trusted side. ``nbgrader_config.py`` calls `configure`; nbgrader then reads submissions with `batch.SubmissionExporter`,
+repairs them with `repair.RepairNotebook`, and grades them with `grade.GradeSubmission` in the place of its own Execute.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def configure(config: Any) -> None:
+    """Put tensorgrade into nbgrader's `config`; cheap and idempotent, since nbgrader runs its file several times.
+
+    What is not set here stays as it is; set ``c.GradeSubmission...`` and everything of nbgrader's own after the call.
+    """
+    _find_alembic()
+    config.Autograde.exporter_class = "tensorgrade.bridge.batch.SubmissionExporter"
+    config.Autograde.sanitize_preprocessors = [
+        "tensorgrade.bridge.repair.RepairNotebook",
+        "nbgrader.preprocessors.ClearOutput",
+        "nbgrader.preprocessors.DeduplicateIds",
+        "nbgrader.preprocessors.OverwriteKernelspec",
+        "nbgrader.preprocessors.OverwriteCells",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    config.Autograde.autograde_preprocessors = [
+        "tensorgrade.bridge.grade.GradeSubmission",
+        "nbgrader.preprocessors.IgnorePattern",
+        "nbconvert.preprocessors.ClearMetadataPreprocessor",
+        "nbgrader.preprocessors.LimitOutput",
+        "nbgrader.preprocessors.SaveAutoGrades",
+        "tensorgrade.bridge.grade.FlagForReview",
+        "nbgrader.preprocessors.AssignLatePenalties",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    config.GenerateAssignment.preprocessors = [
+        "nbgrader.preprocessors.IncludeHeaderFooter",
+        "nbgrader.preprocessors.InstantiateTests",
+        "nbgrader.preprocessors.LockCells",
+        "tensorgrade.bridge.student_version.StudentVersion",
+        "nbgrader.preprocessors.ClearOutput",
+        "nbgrader.preprocessors.CheckCellMetadata",
+        "nbgrader.preprocessors.ComputeChecksums",
+        "nbgrader.preprocessors.SaveCells",
+        "nbgrader.preprocessors.ClearHiddenTests",
+        "nbgrader.preprocessors.ClearMarkScheme",
+        "nbgrader.preprocessors.ComputeChecksums",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+
+
+def _find_alembic() -> None:
+    """Let nbgrader find alembic, which it looks for on PATH, also when the virtual environment is not activated."""
+    folder = str(Path(sys.executable).parent)
+    if shutil.which("alembic") is None and shutil.which("alembic", path=folder):
+        os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])

@@ -1,0 +1,114 @@
+"""`tensorgrade build`: from the YAML of a course to the notebooks that are released.
+
+Trusted side. Source notebooks are written below ``source/`` and handed to nbgrader's own generate_assignment, which
+clears the solutions, writes ``release/`` and registers the cells in the gradebook. The same YAML gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbgrader.apps import NbGraderAPI
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import Config, PyFileConfigLoader
+
+from .course import Course
+from .errors import GradebookError
+from .exercise import Assignment, Language
+from .notebook import source_notebook
+
+
+def build(course: Course, assignment: str, language: Language) -> Path:
+    """Build one assignment; returns the released notebook.
+
+    Raises `AuthorError` for problems of the course and `GradebookError` when nbgrader refuses, for example because
+    cells would be added or removed although there are submissions.
+    """
+    course.check(assignment)
+    _write_source(course, course.source, course.load(assignment), language)
+    _generate_assignment(course, assignment, Config())
+    return course.release_notebook(assignment)
+
+
+def stale_files(course: Course, assignment: str, language: Language) -> list[str]:
+    """Return the files of the release that differ from what `build` would write; touches nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = build_elsewhere(course, assignment, language, Path(folder))
+        return sorted(_differences(fresh, course.release / assignment))
+
+
+def register(course: Course, assignment: str, language: Language, database: str) -> None:
+    """Put an assignment's cells into the gradebook at `database` without touching ``source/`` and ``release/``."""
+    with tempfile.TemporaryDirectory() as folder:
+        build_elsewhere(course, assignment, language, Path(folder), database)
+
+
+def build_elsewhere(
+    course: Course, assignment: str, language: Language, folder: Path, database: str | None = None
+) -> Path:
+    """Build an assignment below `folder`; returns its release folder. The course stays as it is."""
+    course.check(assignment)
+    _write_source(course, folder / "source", course.load(assignment), language)
+    config = Config()
+    config.CourseDirectory.root = str(folder)
+    config.CourseDirectory.source_directory = "source"
+    config.CourseDirectory.release_directory = "release"
+    config.CourseDirectory.db_url = database or f"sqlite:///{folder / 'gradebook.db'}"
+    _generate_assignment(course, assignment, config)
+    return folder / "release" / assignment
+
+
+def _write_source(course: Course, source: Path, assignment: Assignment, language: Language) -> None:
+    folder = source / assignment.name
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    nbformat.write(source_notebook(assignment, language), folder / f"{assignment.name}.ipynb")
+    for name in assignment.settings.files:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(course.assignment_folder(assignment.name) / name, target)
+
+
+def course_directory(course: Course) -> CourseDirectory:
+    """Return nbgrader's view of a course, with the course's configuration."""
+    return CourseDirectory(config=_configuration(course, Config()))
+
+
+def _configuration(course: Course, overrides: Config) -> Config:
+    config: Config = PyFileConfigLoader(course.config_file.name, path=str(course.root)).load_config()
+    if "root" not in config.CourseDirectory:
+        config.CourseDirectory.root = str(course.root)
+    config.merge(overrides)
+    return config
+
+
+def _generate_assignment(course: Course, assignment: str, overrides: Config) -> None:
+    config = _configuration(course, overrides)
+    directory = CourseDirectory(config=config)
+    logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # what went wrong is in the result
+    result: dict[str, Any] = NbGraderAPI(directory, config=config).generate_assignment(assignment, force=True)
+    if not result["success"]:
+        print(result.get("log"), result.get("error"))
+        raise GradebookError(f"nbgrader could not generate {assignment}: {_cause(result)}")
+
+
+def _cause(result: dict[str, Any]) -> str:
+    lines = f"{result.get('log', '')}\n{result.get('error', '')}".strip().splitlines()
+    telling = [line.strip() for line in lines if "Error:" in line or line.startswith("[ERROR]")]
+    return (telling or lines or ["no message"])[0]
+
+
+def _differences(fresh: Path, released: Path) -> Iterable[str]:
+    names = {path.relative_to(root) for root in (fresh, released) for path in root.rglob("*") if path.is_file()}
+    for name in names:
+        both = (fresh / name).is_file() and (released / name).is_file()
+        if not both or not filecmp.cmp(fresh / name, released / name, shallow=False):
+            yield str(released / name)
