@@ -1,10 +1,15 @@
+"""Specification of the shell that runs cells, by comparing it with real kernels and by what it must withstand."""
+
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +20,54 @@ from nbgrader.preprocessors import Execute
 
 LIMIT = 1_000_000
 
-# The zygote of these tests: it builds one shell, and runs each request's cells in a fork of itself.
+# The zygote of these tests: it builds one shell, and runs each request in a fork of itself.
 ZYGOTE = """
-import json, os, resource, sys, time
+import json, os, resource, sys, time, traceback
 from pathlib import Path
 from tensorgrade.shell import Shell
 
+folder = Path(sys.argv[1])
 shell = Shell()
 built = {
     "threads": len(os.listdir("/proc/self/task")),
     "torch": "torch" in sys.modules,
     "names": sorted(shell.namespace),
-    "streams": [sys.stdout is sys.__stdout__, sys.stderr is sys.__stderr__],
+    "own_streams": sys.stdout is sys.__stdout__ and sys.stderr is sys.__stderr__,
 }
-Path(sys.argv[1]).write_text(json.dumps(built))
+(folder / "built.json").write_text(json.dumps(built))
+
+
+def in_child(work):
+    if child := os.fork():
+        os.waitpid(child, 0)
+        return
+    try:
+        shell.after_fork()
+        work()
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+    finally:
+        sys.__stderr__.flush()
+        os._exit(0)
 
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def run(cells, limit):
+def run(phase, request):
     begin, memory = time.perf_counter(), peak()
-    results = [vars(shell.run_cell(cell, output_limit=limit)) for cell in cells]
-    return {"results": results, "seconds": time.perf_counter() - begin, "memory": peak() - memory}
-
-
-def in_child(work):
-    pid = os.fork()
-    if pid:
-        os.waitpid(pid, 0)
-        return
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    shell.after_fork()
-    work()
-    os._exit(0)
+    results = [vars(shell.run_cell(cell, output_limit=request["limit"])) for cell in request[phase]]
+    reply = {"results": results, "seconds": time.perf_counter() - begin, "memory": peak() - memory}
+    (folder / (phase + ".json")).write_text(json.dumps(reply))
 
 
 def serve(request):
-    reply = run(request["cells"], request["limit"])
-    Path(request["reply"]).write_text(json.dumps(reply))
-    if request["snapshot"]:
-        in_child(lambda: Path(request["reply"]).write_text(json.dumps(run(request["snapshot"], request["limit"]))))
-        Path(request["reply"] + ".after").write_text(json.dumps(run(request["after"], request["limit"])))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(folder / "raw", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    run("cells", request)
+    in_child(lambda: run("snapshot", request))
+    run("after", request)
 
 
 for line in sys.stdin:
@@ -347,7 +357,10 @@ ERRORS: dict[str, tuple[str, ...]] = {
         "class Fragile:\n    def __del__(self): raise ValueError('while deleting')\nfragile = Fragile()\ndel fragile",
     ),
     "a file object's misuse": ("open('/nowhere/at/all')", "with open(os.devnull) as file: file.write('x')"),
-    "a stream that was closed": ("sys.stderr.close()\ntry: print('x', file=sys.stderr)\nexcept ValueError as error: print(error)", "print('fine')"),
+    "a stream that was closed": (
+        "sys.stderr.close()\ntry: print('x', file=sys.stderr)\nexcept ValueError as error: print(error)",
+        "print('fine')",
+    ),
 }
 
 MAGICS: dict[str, tuple[str, ...]] = {
@@ -464,6 +477,40 @@ MAGICS: dict[str, tuple[str, ...]] = {
     "leaving by name": ("quit",),
 }
 
+# Case: why a kernel's outputs cannot be had, the cells, and what we give instead, in brief.
+KNOWN_DIFFERENCES: dict[str, tuple[str, tuple[str, ...], list[list[tuple[str, str]]]]] = {
+    "an update of an earlier cell's display": (
+        "that cell's outputs were handed over when it ended; nbclient still changes them",
+        ("h = display('old', display_id=True)", "h.update('new')"),
+        [[("display_data", "'old'")], []],
+    ),
+    "a lone surrogate that is printed": (
+        "ipykernel loses the text, and prints the traceback of its own failure",
+        ("print('a \\ud800')",),
+        [[("stdout", "a ?\n")]],
+    ),
+    "a display that nbformat forbids": (
+        "nbclient raises, and the notebook is not executed any further",
+        ("display({'text/plain': 5}, raw=True)", "display({'text/plain': 'x'}, raw=True, metadata=[1])"),
+        [[("display_data", "5")], [("ValueError", "metadata must be a dict, got: <class 'list'>")]],
+    ),
+    "cells after exit()": (
+        "the kernel is gone, and nbclient raises",
+        ("exit()", "'next'"),
+        [[], [("execute_result", "'next'")]],
+    ),
+    "misuse of a stream": (
+        "the traceback shows where it was noticed, which is in another file",
+        ("import sys\nsys.stdout.write(b'bytes')",),
+        [[("TypeError", "write() argument must be str, not <class 'bytes'>")]],
+    ),
+    "a question about the kernel's connections": (
+        "there are none",
+        ("%subshell",),
+        [[("RuntimeError", "Not in a running Kernel")]],
+    ),
+}
+
 NOTEBOOKS = {"values": VALUES, "errors": ERRORS, "magics": MAGICS}
 CASES = [(notebook, case) for notebook, cases in NOTEBOOKS.items() for case in cases]
 
@@ -532,40 +579,260 @@ class Served:
     memory: int
 
     @property
-    def outputs(self) -> list[list[dict[str, Any]]]:
-        return [result["outputs"] for result in self.results]
+    def outputs(self) -> list[list[Any]]:
+        """The outputs of each cell in brief: of a stream its text, of an error its message, of the rest its text."""
+        return [[brief(output) for output in result["outputs"]] for result in self.results]
+
+
+def brief(output: dict[str, Any]) -> tuple[str, str]:
+    """What an output says, without its form."""
+    if output["output_type"] == "stream":
+        return output["name"], output["text"]
+    if output["output_type"] == "error":
+        return output["ename"], output["evalue"]
+    return output["output_type"], output["data"]["text/plain"]
 
 
 class Zygote:
-    """A process that holds a warm shell and runs each list of cells in a fork of its own."""
+    """A process that holds a shell and runs each request in a fork of its own."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.process = subprocess.Popen(
-            # as jupyter starts a kernel: without frozen modules, whose tracebacks would have no source
-            [sys.executable, "-Xfrozen_modules=off", "-c", ZYGOTE, str(folder / "built")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            env=environment,
-        )
+        self.home = folder / "home"
+        self.home.mkdir()
+        with (folder / "stderr").open("w") as stderr:
+            self.process = subprocess.Popen(
+                # as Jupyter starts a kernel: frozen modules would have no source in tracebacks
+                [sys.executable, "-Xfrozen_modules=off", "-c", ZYGOTE, str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                cwd=folder,
+                env={**os.environ, "HOME": str(self.home)},
+            )
 
     def run(self, *cells: str, limit: int = LIMIT) -> Served:
-        return self.run_with_snapshot(cells, (), (), limit)[0]
+        return self.run_phases(cells, limit=limit)[0]
 
-    def run_with_snapshot(
-        self, cells: Sequence[str], snapshot: Sequence[str], after: Sequence[str], limit: int = LIMIT
+    def run_phases(
+        self, cells: Sequence[str], snapshot: Sequence[str] = (), after: Sequence[str] = (), *, limit: int = LIMIT
     ) -> list[Served]:
-        """Run cells, then others in a fork of that process, then others in the process itself."""
-        replies = [self.folder / f"{phase}.json" for phase in ("cells", "snapshot", "after")]
-        request = {"phases": [cells, snapshot, after], "limit": limit, "replies": list(map(str, replies))}
+        """Run cells in a fork, then some in a fork of that, then others in the first one again."""
+        phases = {"cells": cells, "snapshot": snapshot, "after": after}
+        self._send(json.dumps({**phases, "limit": limit}))
+        assert self.printed() == "served\n"
+        return [Served(**json.loads((self.folder / f"{phase}.json").read_text())) for phase in phases]
+
+    def _send(self, request: str) -> None:
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.write(request + "\n")
         self.process.stdin.flush()
-        while (line := self.process.stdout.readline()) != "served\n":
-            assert line, "the zygote is gone"
-            self.printed.append(line)
-        return [Served(**json.loads(reply.read_text())) for reply in replies]
+
+    def printed(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    @property
+    def built(self) -> dict[str, Any]:
+        """What was true when the shell was built."""
+        return json.loads((self.folder / "built.json").read_text())
+
+    @property
+    def raw(self) -> str:
+        """What the last request wrote to file descriptor 1."""
+        return (self.folder / "raw").read_text()
+
+    @property
+    def complaints(self) -> str:
+        """What the process and its forks wrote to file descriptor 2."""
+        return (self.folder / "stderr").read_text()
+
+    def close(self) -> None:
+        self.process.communicate(timeout=10)
+        assert self.process.returncode == 0, self.complaints
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    zygote = Zygote(tmp_path_factory.mktemp("zygote"))
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture(scope="module")
+def notebook(request: pytest.FixtureRequest, zygote: Zygote) -> Iterator[dict[str, list[tuple[Any, Any]]]]:
+    """For each case of a notebook the pairs of a kernel's result and ours, cell by cell."""
+    cases = NOTEBOOKS[request.param]
+    cells = tuple(itertools.chain.from_iterable(cases.values()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(zygote.home))
+        expected = run_in_kernel(cells, zygote.folder)
+    pairs = zip(normalised(expected), normalised(zygote.run(*cells).results), strict=True)
+    return {name: list(itertools.islice(pairs, len(case))) for name, case in cases.items()}
+
+
+@pytest.mark.parametrize(("notebook", "case"), CASES, indirect=["notebook"])
+def test_outputs_are_those_of_a_kernel(notebook, case):
+    """A cell gives the outputs, the success and the number that ipykernel, nbclient and nbgrader give."""
+    for expected, got in notebook[case]:
+        assert got == expected
+
+
+@pytest.mark.parametrize("case", KNOWN_DIFFERENCES)
+def test_known_differences(zygote, case):
+    """Where a kernel's outputs cannot be had, the outputs are those that the table says."""
+    _reason, cells, outputs = KNOWN_DIFFERENCES[case]
+    assert zygote.run(*cells).outputs == outputs
+
+
+def test_outputs_are_valid_in_nbformat(zygote):
+    """Every cell's outputs make a valid notebook, also those that a kernel cannot run."""
+    cells = [cell for _, cells, _ in KNOWN_DIFFERENCES.values() for cell in cells]
+    executed = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    for cell, result in zip(executed.cells, zygote.run(*cells).results, strict=True):
+        cell.outputs = nbformat.from_dict(result["outputs"])
+        cell.execution_count = result["execution_count"]
+    nbformat.validate(executed)
+
+
+def test_building_leaves_no_trace(tmp_path):
+    """A new shell has no thread, no file at home, no torch, no name of its own, and has printed nothing."""
+    zygote = Zygote(tmp_path)
+    zygote.run("1 / 0", "await __import__('asyncio').sleep(0)", "%history")
+    zygote.close()
+    names = ["In", "Out", "exit", "get_ipython", "open", "quit"]
+    assert [name for name in zygote.built.pop("names") if not name.startswith("_")] == names
+    assert {**zygote.built, "names": []} == {"threads": 1, "torch": False, "names": [], "own_streams": True}
+    assert list(zygote.home.iterdir()) == []
+    assert zygote.complaints == ""
+
+
+def test_awaiting_works_after_every_fork(zygote):
+    """A fork of a process that awaited can await, and does not disturb the loop of that process."""
+    # run_in_executor is woken through the loop's socket pair, which a loop closed in a fork would unregister
+    cell = "import asyncio\nawait asyncio.get_running_loop().run_in_executor(None, lambda: 'awaited')"
+    for served in zygote.run_phases([cell, cell], [cell, cell], [cell]):
+        assert all(outputs == [("execute_result", "'awaited'")] for outputs in served.outputs)
+
+
+def test_a_snapshot_goes_on_with_the_names_and_the_count(zygote):
+    """A fork has the names and the next number of the process that it was forked from."""
+    _, snapshot, after = zygote.run_phases(["x = 1"], ["x += 1\nx"], ["x"])
+    assert snapshot.outputs == [[("execute_result", "2")]]
+    assert after.outputs == [[("execute_result", "1")]]
+    assert after.results[0]["execution_count"] == 2
+
+
+def notice(limit: int) -> str:
+    return f"\n[The output of this cell was cut at the limit of {limit} bytes.]\n"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "for _ in range(100): print('x' * 1_000_000)",
+        "import sys\nfor _ in range(100): sys.stdout.write('x' * 999_999 + '\\n')",
+        "for _ in range(100): print('x' * 1_000_000, flush=True)",
+    ],
+)
+def test_a_hundred_megabytes_of_text_are_cut(zygote, cell):
+    """Text beyond the limit is dropped quickly, and takes no memory."""
+    served = zygote.run(cell, "'next'", limit=1_000_000)
+    (name, text), *_ = served.outputs[0]
+    assert name == "stdout"
+    assert text.removesuffix(notice(1_000_000)).replace("\n", "x") == "x" * 1_000_000
+    assert served.outputs[1] == [("execute_result", "'next'")]
+    assert served.seconds < 2
+    assert served.memory < 20_000_000
+
+
+def test_a_million_small_writes_are_cut(zygote):
+    """Printing in small pieces costs little time and memory beyond the limit, on both streams."""
+    cell = "import sys\nfor i in range(500_000):\n    print(i)\n    print(i, file=sys.stderr)"
+    served = zygote.run(cell, limit=100_000)
+    assert sum(len(text) for _, text in served.outputs[0]) == 100_000 + len(notice(100_000))
+    assert served.seconds < 20
+    assert served.memory < 20_000_000
+
+
+def test_the_limit_counts_bytes_and_cuts_between_characters(zygote):
+    """A text of wide characters is cut at the last one that fits whole."""
+    assert zygote.run("print('é漢😀' * 3, end='')", limit=13).outputs == [[("stdout", "é漢😀éé"[:4] + notice(13))]]
+
+
+def test_text_that_just_fits_is_not_cut(zygote):
+    """Output of exactly the limit has no notice; one byte more has."""
+    assert zygote.run("print('12345', end='')", limit=5).outputs == [[("stdout", "12345")]]
+    assert zygote.run("print('123456', end='')", limit=5).outputs == [[("stdout", "12345" + notice(5))]]
+
+
+def test_displays_beyond_the_limit_are_dropped(zygote):
+    """A display or a result that does not fit is dropped whole, with one notice for all."""
+    cell = "print('a')\ndisplay('x' * 10_000)\ndisplay('y' * 10_000)\nprint('b')\n'z' * 10_000"
+    assert zygote.run(cell, limit=1_000).outputs == [[("stdout", "a\n" + notice(1_000))]]
+
+
+def test_an_error_after_the_cut_is_kept(zygote):
+    """A cell that fails after its output was cut still says why, in brief."""
+    served = zygote.run("print('x' * 10_000)\nraise ValueError('y' * 10_000)", limit=1_000)
+    assert served.outputs[0][1:] == [("ValueError", "y" * 1_000)]
+    assert served.results[0]["outputs"][1]["traceback"] == []
+    assert served.results[0]["ok"] is False
+
+
+def test_clearing_makes_room_again(zygote):
+    """Only what is shown counts: an animation of many frames is not cut."""
+    cell = (
+        "from IPython.display import clear_output\nfor i in range(50):\n    clear_output({})\n    print(i, 'x' * 900)"
+    )
+    for wait in ("wait=True", ""):
+        assert zygote.run(cell.format(wait), limit=1_000).outputs == [[("stdout", "49 " + "x" * 900 + "\n")]]
+
+
+def test_updates_count_once(zygote):
+    """A display that is updated counts with its last content, and an update that does not fit is dropped."""
+    cell = "h = display('', display_id=True)\nfor i in range(50): h.update('x' * 500)\nh.update('y' * 5_000)"
+    shown = ("display_data", repr("x" * 500))
+    assert zygote.run(cell, limit=1_000).outputs == [[shown, ("stdout", notice(1_000))]]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "import sys; sys.stdout = None",
+        "import sys; sys.stdout = sys.stderr = object()",
+        "import asyncio\nasync def leave(): raise SystemExit(1)\nasyncio.create_task(leave())\nawait asyncio.sleep(0.2)",
+        "import asyncio\nasync def leave(): raise KeyboardInterrupt\nasyncio.ensure_future(leave())",
+        "import asyncio\nasyncio.get_running_loop().stop()\nawait asyncio.sleep(0.01)",
+        "get_ipython().transform_cell = get_ipython().showtraceback = None",
+        "type(get_ipython()).run_cell = lambda *a, **k: (_ for _ in ()).throw(GeneratorExit('x'))",
+        "class E(BaseException):\n    __str__ = __repr__ = lambda s: 1 / 0\n"
+        "def run(*a, **k): raise E\nget_ipython().run_cell = run",
+        "del get_ipython().events, get_ipython().display_pub",
+        "import builtins; builtins.str = builtins.len = None",
+        "get_ipython().payload_manager = None",
+        "class E(Exception):\n    __name__ = 3\nE.__class__ = property(lambda s: 1 / 0)\nraise E",
+        "import signal\nsignal.signal(signal.SIGALRM, lambda *a: 1 / 0)\nsignal.setitimer(signal.ITIMER_REAL, 0.0001)",
+    ],
+)
+def test_a_result_comes_whatever_the_cell_does(zygote, cell):
+    """A cell that breaks its own surroundings has a result, and so has the next."""
+    served = zygote.run(cell, "1 / 0", "print('still here')")
+    assert [set(result) for result in served.results] == [{"outputs", "ok", "execution_count"}] * 3
+
+
+def test_a_task_that_exits_ends_its_cell_only(zygote):
+    """SystemExit in a background task becomes an error of the cell that runs; the next cell runs as ever."""
+    cell = "import asyncio\nasync def leave(): raise SystemExit(1)\nt = asyncio.create_task(leave())\nawait asyncio.sleep(1)"
+    served = zygote.run(cell, "await asyncio.sleep(0, 'next')")
+    assert ("SystemExit", "1") in served.outputs[0]
+    assert served.outputs[1] == [("execute_result", "'next'")]
+
+
+def test_what_a_forked_process_prints_goes_to_its_descriptor(zygote):
+    """A process forked by a cell writes to descriptor 1, not to a copy of the buffer that nobody sees."""
+    cell = "import os\nprint('parent')\nif not os.fork():\n    print('child')\n    os._exit(0)\nos.wait()[1]"
+    served = zygote.run(cell)
+    assert served.outputs == [[("stdout", "parent\n"), ("execute_result", "0")]]
+    assert zygote.raw == "child\n"

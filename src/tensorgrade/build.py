@@ -60,7 +60,11 @@ def build_elsewhere(
     config.CourseDirectory.root = str(folder)
     config.CourseDirectory.source_directory = "source"
     config.CourseDirectory.release_directory = "release"
-    config.CourseDirectory.db_url = database or f"sqlite:///{folder / 'gradebook.db'}"
+    if database is None:
+        config.GenerateAssignment.no_database = True
+        config.SaveCells.enabled = False
+    else:
+        config.CourseDirectory.db_url = database
     _generate_assignment(course, assignment, config)
     return folder / "release" / assignment
 
@@ -77,12 +81,8 @@ def _write_source(course: Course, source: Path, assignment: Assignment, language
         shutil.copyfile(course.assignment_folder(assignment.name) / name, target)
 
 
-def course_directory(course: Course) -> CourseDirectory:
-    """Return nbgrader's view of a course, with the course's configuration."""
-    return CourseDirectory(config=_configuration(course, Config()))
-
-
-def _configuration(course: Course, overrides: Config) -> Config:
+def configuration(course: Course, overrides: Config) -> Config:
+    """Return what the course's ``nbgrader_config.py`` sets, with `overrides`."""
     config: Config = PyFileConfigLoader(course.config_file.name, path=str(course.root)).load_config()
     if "root" not in config.CourseDirectory:
         config.CourseDirectory.root = str(course.root)
@@ -91,12 +91,11 @@ def _configuration(course: Course, overrides: Config) -> Config:
 
 
 def _generate_assignment(course: Course, assignment: str, overrides: Config) -> None:
-    config = _configuration(course, overrides)
+    config = configuration(course, overrides)
     directory = CourseDirectory(config=config)
     logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # what went wrong is in the result
     result: dict[str, Any] = NbGraderAPI(directory, config=config).generate_assignment(assignment, force=True)
     if not result["success"]:
-        print(result.get("log"), result.get("error"))
         raise GradebookError(f"nbgrader could not generate {assignment}: {_cause(result)}")
 
 

@@ -165,6 +165,23 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "This cell was not run: the notebook used up its time, or its process ended too often.",
         "此单元格没有运行：笔记本用完了时间，或其进程结束的次数过多。",
     ),
+    "cell-lost": (
+        "The test cell of this exercise is missing from the notebook. Please take it from the released notebook, without"
+        " changing it, and hand in again.",
+        "笔记本中缺少本题的测试单元格。请从发布的笔记本中复制该单元格（不要改动），然后重新提交。",
+    ),
+    "notebook-missing": (
+        "The notebook of this assignment was not handed in, or has another name than the released one.",
+        "没有提交本次作业的笔记本，或文件名与发布的笔记本不同。",
+    ),
+    "notebook-unreadable": (
+        "The notebook that was handed in cannot be read: the file is damaged or is not a notebook.",
+        "提交的笔记本无法读取：文件已损坏，或不是笔记本。",
+    ),
+    "not-graded": (
+        "This could not be graded automatically. A person will look at it.",
+        "无法自动评分，将由老师人工查看。",
+    ),
     "protocol": (
         "The answer sent something that is not a result.",
         "该答案发回的内容不是一个结果。",

@@ -62,9 +62,7 @@ def _exercise_cells(assignment: Assignment, exercise: Exercise, language: Langua
 
 
 def _about(exercise: Exercise, language: Language) -> str:
-    points = "\n".join(
-        f"- {clause.text.get(language)} ({clause.points:g})" for clause in exercise.clauses.values()
-    )
+    points = "\n".join(f"- {clause.text.get(language)} ({clause.points:g})" for clause in exercise.clauses.values())
     graded = {"en": "What is graded, with points:", "zh": "评分项及分值："}[language]
     return f"## {exercise.title.get(language)}\n\n{exercise.prompt.get(language).strip()}\n\n{graded}\n\n{points}"
 
@@ -72,7 +70,5 @@ def _about(exercise: Exercise, language: Language) -> str:
 def _cell(assignment: Assignment, grade_id: str, cell: NotebookNode, **flags: Any) -> NotebookNode:
     defaults: dict[str, Any] = {"grade": False, "locked": False, "solution": False, "task": False}
     cell.id = hashlib.sha256(f"{assignment.name}/{grade_id}".encode()).hexdigest()[:12]
-    cell.metadata.nbgrader = NotebookNode(
-        {**defaults, **flags, "grade_id": grade_id, "schema_version": SCHEMA_VERSION}
-    )
+    cell.metadata.nbgrader = NotebookNode({**defaults, **flags, "grade_id": grade_id, "schema_version": SCHEMA_VERSION})
     return cell

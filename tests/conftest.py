@@ -1,0 +1,156 @@
+"""Real things for the tests: a zygote, small courses in a temporary folder, and answers graded on them."""
+
+import os
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from tensorgrade.course import Course
+from tensorgrade.runner import CellJob, Job, grade
+from tensorgrade.sandbox import Confinement
+from tensorgrade.supervisor import Zygote
+
+CANARY = "canary-7f3a"
+
+EXERCISE = """\
+schema: 1
+title: {{en: Demo, zh: 演示}}
+prompt: {{en: Write it., zh: 请编写。}}
+difficulty: 1
+starter: ...
+solution: pass
+examples: assert True
+clauses:
+{clauses}
+"""
+
+ASSIGNMENT = """\
+schema: 1
+title: {{en: Demo, zh: 演示}}
+introduction: {{en: Welcome., zh: 欢迎。}}
+exercises: [{exercises}]
+"""
+
+GRADER_HEAD = "import time\nimport pytest\nimport torch\nfrom torch import nn\nfrom tensorgrade import expect\n\n"
+
+
+@pytest.fixture(scope="session")
+def zygote():
+    """A zygote for all tests, started by a process with a secret in its environment."""
+    secrets = {"TENSORGRADE_SECRET": CANARY, "NBGRADER_EXECUTION": "autograde"}
+    os.environ.update(secrets)
+    try:
+        started = Zygote()
+    finally:
+        for name in secrets:
+            del os.environ[name]
+    with started:
+        yield started
+
+
+@pytest.fixture
+def process(zygote, tmp_path):
+    """A submission process that has run nothing yet."""
+    started = zygote.start(Confinement(str(tmp_path), memory=1 << 30, cpu_seconds=60), seed=0)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def exercise_text():
+    """The YAML of an exercise with clauses of one point each: ``exercise_text("values", "dtype")``."""
+
+    def text(*clauses):
+        lines = (f"  {clause}: {{points: 1, text: {{en: {clause}, zh: {clause}}}}}" for clause in clauses)
+        return EXERCISE.format(clauses="\n".join(lines))
+
+    return text
+
+
+@pytest.fixture
+def make_course(tmp_path):
+    """A factory of a course with the assignment demo, from ``{exercise: (yaml_text, grader_text)}``."""
+
+    def make(exercises):
+        course = Course(tmp_path / "course")
+        write(course.config_file, "")
+        write(course.settings_file("demo"), ASSIGNMENT.format(exercises=", ".join(exercises)))
+        for name, (exercise, grader) in exercises.items():
+            write(course.exercise_file("demo", name), exercise)
+            write(course.grader_file("demo", name), GRADER_HEAD + textwrap.dedent(grader))
+        return course
+
+    return make
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def run_notebook(zygote):
+    """Grade a notebook; a cell is code, or ``"judge:NAME"`` where an exercise is judged."""
+
+    def run(course, *cells, seconds=5.0, assignment="demo", language="en"):
+        setup = course.load(assignment).settings.setup
+        jobs = [CellJob(setup, seconds)]
+        for cell in cells:
+            place = cell.removeprefix("judge:") if cell.startswith("judge:") else None
+            jobs.append(CellJob("" if place else textwrap.dedent(cell), seconds, place))
+        job = Job(tuple(jobs), course.root, assignment, language, None, memory=1 << 30, seconds=120.0)
+        return grade(job, zygote)
+
+    return run
+
+
+@pytest.fixture
+def answer(run_notebook):
+    """The verdict on one answer: ``answer(course, exercise, code)``."""
+
+    def verdict(course, exercise, code, **options):
+        return run_notebook(course, code, f"judge:{exercise}", **options).verdicts[exercise]
+
+    return verdict
+
+
+@pytest.fixture
+def judged(make_course, exercise_text, answer):
+    """The verdict on an answer to an exercise of its own: ``judged(code, grader, "values", ...)``."""
+
+    def verdict(code, grader, *clauses, **options):
+        course = make_course({"task": (exercise_text(*clauses or ("values",)), grader)})
+        return answer(course, "task", code, **options)
+
+    return verdict
+
+
+@pytest.fixture
+def statuses():
+    """The status of each clause of a verdict, by name."""
+    return lambda verdict: {clause.name: str(clause.status) for clause in verdict.clauses}
+
+
+@pytest.fixture
+def is_gone():
+    """Whether a process ends within seconds; one that nobody has collected counts as ended."""
+
+    def gone(pid, seconds=10.0):
+        deadline = time.monotonic() + seconds
+        while _lives(pid):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    return gone
+
+
+def _lives(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
