@@ -43,4 +43,4 @@ def test_dtype__empty(submission):
 
 def test_vectorised(submission):
     sizes = [(5, 7), (16, 17), (160, 161)]
-    expect(submission.vectorised("identity", *((n, m, torch.float64) for n, m in sizes))).is_tensor()
+    expect(submission.vectorised("identity", *((n, m, torch.float64) for n, m in sizes))).equals(torch.eye(160, 161))

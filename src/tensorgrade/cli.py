@@ -1,0 +1,127 @@
+"""The command line: ``tensorgrade build``, ``scores`` and ``schema``.
+
+Exit codes: 0 done; 1 something to mend, said on stderr; 2 wrong use of the command; 130 interrupted. An error that is
+not a `TensorgradeError` is a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import __version__
+from .errors import TensorgradeError
+
+if TYPE_CHECKING:
+    from .exercise import Language
+
+_LANGUAGE = click.Choice(["en", "zh"])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option(
+    "--course",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="The course's folder, or one inside of it; the current folder if not given.",
+)
+@click.pass_context
+def cli(context: click.Context, folder: Path) -> None:
+    r"""Auto-graded PyTorch exercises on nbgrader.
+
+    \b
+    A course's way from YAML to the gradebook:
+      tensorgrade build create       write release/create from assignments/create
+      nbgrader autograde create      grade what lies in submitted/*/create
+      tensorgrade scores create      show the scores, clause by clause
+    """
+    context.obj = folder
+
+
+@cli.command()
+@click.argument("assignments", nargs=-1)
+@click.option("--lang", "language", type=_LANGUAGE, default="en", show_default=True, help="Language of the notebooks.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if the release is not what build would write.")
+@click.pass_obj
+def build(folder: Path, assignments: tuple[str, ...], language: str, check: bool) -> None:
+    """Build the student notebooks of ASSIGNMENTS (all of the course if none is given).
+
+    The exercises are checked first, and every problem is named with file, line and remedy. nbgrader then writes
+    release/ and registers the cells in the gradebook. The same YAML always gives the same bytes.
+    """
+    from .build import build as build_one
+    from .build import stale_files
+    from .course import Course
+
+    course = Course.find(folder)
+    stale: list[str] = []
+    for assignment in assignments or course.assignment_names():
+        if check:
+            stale += stale_files(course, assignment, _language(language))
+        else:
+            click.echo(os.path.relpath(build_one(course, assignment, _language(language))))
+    if stale:
+        names = "\n  ".join(os.path.relpath(name) for name in stale)
+        raise TensorgradeError(f"not current:\n  {names}\nrun `tensorgrade build` and commit the result")
+
+
+@cli.command()
+@click.argument("assignment")
+@click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON.")
+@click.pass_obj
+def scores(folder: Path, assignment: str, as_json: bool) -> None:
+    """Show the scores of ASSIGNMENT: students by exercises, with what failed and why."""
+    from rich.console import Console
+
+    from .course import Course
+    from .scores import scores as read_scores
+    from .scores import table
+
+    data = read_scores(Course.find(folder), assignment)
+    if as_json:
+        click.echo(json.dumps({"students": data["students"]}, ensure_ascii=False, indent=2))
+        return
+    console = Console()
+    console.print(table(data) if data["students"] else f"No submission of {assignment} has been graded yet.")
+
+
+@cli.command()
+@click.argument("target", type=click.Path(file_okay=False, path_type=Path), default=Path("docs/schema"))
+@click.option("--check", is_flag=True, help="Write nothing; fail if the files are not current.")
+def schema(target: Path, check: bool) -> None:
+    """Write the JSON Schemas of the YAML files to TARGET (docs/schema), for completion in editors."""
+    from .exercise import json_schema
+
+    stale = [name for name, text in json_schema().items() if not _holds(target / name, text)]
+    if check and stale:
+        raise TensorgradeError(f"{target}: not current: {', '.join(stale)}; run `tensorgrade schema {target}`")
+    for name in stale:
+        target.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text(json_schema()[name], encoding="utf-8")
+        click.echo(target / name)
+
+
+def _holds(file: Path, text: str) -> bool:
+    return file.is_file() and file.read_text(encoding="utf-8") == text
+
+
+def _language(name: str) -> Language:
+    from .exercise import LANGUAGES
+
+    return next(language for language in LANGUAGES if language == name)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        cli(standalone_mode=True)
+    except TensorgradeError as error:
+        click.echo(f"tensorgrade: {error}", err=True)
+        sys.exit(1)

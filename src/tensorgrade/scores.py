@@ -1,0 +1,105 @@
+"""`tensorgrade scores`: who got what, from the gradebook and the verdicts in ``autograded/``.
+
+Trusted side. The gradebook has the last word on points, manual ones included; the graded notebooks say which clauses
+earned them and why others did not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbgrader.api import Grade, Gradebook, MissingEntry, SubmittedAssignment
+from nbgrader.coursedir import CourseDirectory
+from rich.table import Table
+from traitlets.config import Config
+
+from .build import configuration
+from .course import Course
+from .errors import GradebookError
+from .verdict import MIME_TYPE, Status, from_json, plain_decimal
+
+
+def scores(course: Course, assignment: str) -> dict[str, Any]:
+    """Return the scores of an assignment as plain data, by student and exercise.
+
+    Points are those of the gradebook. Raises `GradebookError` when the gradebook does not know the assignment.
+    """
+    directory = CourseDirectory(config=configuration(course, Config()))
+    with Gradebook(directory.db_url, directory.course_id) as gradebook:
+        try:
+            submissions = gradebook.find_assignment(assignment).submissions
+        except MissingEntry:
+            raise GradebookError(
+                f"the gradebook {directory.db_url} has no assignment {assignment!r}; build it with"
+                f" `tensorgrade build {assignment}` and grade it with `nbgrader autograde {assignment}`"
+            ) from None
+        entries = {entry.student.id: _student(entry, directory) for entry in submissions}
+    return {"assignment": assignment, "students": dict(sorted(entries.items()))}
+
+
+def table(data: dict[str, Any]) -> Table:
+    """Return the scores as a table, students by exercises, with failed clauses and reasons."""
+    exercises = list(dict.fromkeys(name for entry in data["students"].values() for name in entry["exercises"]))
+    result = Table(title=f"Scores: {data['assignment']}", header_style="bold")
+    result.add_column("student", overflow="fold")
+    result.add_column("score", justify="right")
+    for name in exercises:
+        result.add_column(name, overflow="fold")
+    for student, entry in data["students"].items():
+        cells = [_table_cell(entry["exercises"].get(name)) for name in exercises]
+        result.add_row(student, _points(entry), *cells)
+    return result
+
+
+def _student(entry: SubmittedAssignment, directory: CourseDirectory) -> dict[str, Any]:
+    exercises: dict[str, Any] = {}
+    for notebook in entry.notebooks:
+        folder = directory.format_path(directory.autograded_directory, entry.student.id, entry.assignment.name)
+        verdicts = _verdicts(Path(folder) / f"{notebook.name}.ipynb")
+        exercises.update(_exercise(grade, verdicts.get(grade.name)) for grade in notebook.grades)
+    score = max(0.0, float(entry.score) - float(entry.late_submission_penalty or 0))
+    return {"score": score, "max": float(entry.max_score), "exercises": exercises}
+
+
+def _exercise(grade: Grade, verdict: dict[str, Any] | None) -> tuple[str, dict[str, Any]]:
+    points = {"score": float(grade.score), "max": float(grade.max_score), "manual": grade.manual_score is not None}
+    waiting = bool(grade.needs_manual_grade) and grade.manual_score is None
+    if verdict is None:
+        return grade.name, {**points, "clauses": {}, "reason": None, "needs_manual_grade": waiting}
+    clauses = {clause["name"]: clause["status"] for clause in verdict["clauses"]}
+    told = {"clauses": clauses, "reason": verdict["reason"], "needs_manual_grade": waiting}
+    return verdict["exercise"], {**points, **told}
+
+
+def _verdicts(notebook: Path) -> dict[str, dict[str, Any]]:
+    """The verdicts in a graded notebook by the id of their cell; none when the notebook is gone."""
+    if not notebook.is_file():
+        return {}
+    found = {}
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        for output in cell.get("outputs", ()):
+            verdict = from_json(output.get("data", {}).get(MIME_TYPE))
+            if verdict is not None:
+                found[cell.metadata.nbgrader.grade_id] = verdict
+    return found
+
+
+def _table_cell(exercise: dict[str, Any] | None) -> str:
+    if exercise is None:
+        return ""
+    lines = [_points(exercise)]
+    for status in (Status.FAILED, Status.NOT_RUN):
+        names = [name for name, value in exercise["clauses"].items() if value == status]
+        if names:
+            lines.append(f"{status}: {', '.join(names)}")
+    if exercise["reason"]:
+        lines.append(exercise["reason"])
+    if exercise["needs_manual_grade"]:
+        lines.append("needs manual grading")
+    return "\n".join(lines)
+
+
+def _points(entry: dict[str, Any]) -> str:
+    return f"{plain_decimal(entry['score'])} / {plain_decimal(entry['max'])}"

@@ -1,0 +1,339 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from tensorgrade.errors import GraderError, ProtocolError
+from tensorgrade.expectation import expect
+from tensorgrade.findings import Mismatch
+from tensorgrade.observation import ObservedObject, Observer, read
+from tensorgrade.submission import Attempt, RaisedError
+
+
+def observe(value):
+    return read(Observer().describe(value))
+
+
+def attempt(value=None, *, error=None, before=(), after=(), keywords_before=None, keywords=None):
+    observer = Observer()
+    told = [read(observer.describe(part)) for part in (value, list(after), keywords or {})]
+    return Attempt(
+        name="f",
+        value=told[0],
+        error=error,
+        before=tuple(observe(list(before))),
+        arguments=tuple(told[1]),
+        keywords_before=observe(keywords_before or {}),
+        keywords=told[2],
+    )
+
+
+def finding_of(check):
+    with pytest.raises(Mismatch) as caught:
+        check()
+    return caught.value.finding
+
+
+# ----------------------------------------------------------------------------------------------- values
+
+
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [
+        (torch.eye(2), torch.eye(2)),
+        (torch.eye(2, dtype=torch.int8), torch.eye(2)),
+        (torch.eye(2, dtype=torch.bool), torch.eye(2)),
+        (torch.tensor([math.nan, math.inf]), torch.tensor([math.nan, math.inf])),
+        (torch.empty(0, 3), torch.empty(0, 3)),
+        (torch.tensor(1 + 2j), torch.tensor(1 + 2j)),
+        (torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)),
+        (True, True),
+        (3, 3),
+        (0.5, 0.5),
+        (math.nan, math.nan),
+        ("text", "text"),
+        (None, None),
+        ([1, torch.ones(1)], [1, torch.ones(1)]),
+        ((1, (2,)), (1, (2,))),
+        ({"a": torch.ones(1)}, {"a": torch.ones(1)}),
+        (torch.float32, torch.float32),
+    ],
+)
+def test_equals_accepts_the_same(got, expected):
+    """The same values and shapes pass, whatever the dtype of a tensor."""
+    expect(observe(got)).equals(expected).close_to(expected)
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "code"),
+    [
+        (torch.eye(2), torch.ones(2, 2), "values"),
+        (torch.ones(2), torch.ones(2) + 1e-6, "values"),
+        (torch.tensor([0.0]), torch.tensor([math.nan]), "values"),
+        (torch.tensor([2**53 + 1]), torch.tensor([2**53]), "values"),
+        (torch.ones(2), torch.ones(2, 1), "shape"),
+        (torch.ones(()), torch.ones(1), "shape"),
+        (torch.ones(0, 2), torch.ones(2, 0), "shape"),
+        (torch.eye(2).to_sparse(), torch.eye(2), "unread"),
+        (None, torch.ones(1), "nothing"),
+        ([1.0], torch.ones(1), "type"),
+        (None, [1], "nothing"),
+        (1, True, "type"),
+        (1, 1.0, "type"),
+        (0.5, 0.25, "unequal"),
+        ("a", "b", "unequal"),
+        ((1,), [1], "type"),
+        ([1], [1, 2], "unequal"),
+        ([1, 2], [1, 3], "unequal"),
+        ({"a": 1}, {"b": 1}, "unequal"),
+        ([torch.ones(1)], [torch.zeros(1)], "values"),
+    ],
+)
+def test_equals_names_what_is_different(got, expected, code):
+    """A wrong shape, type, value or item raises Mismatch with its own finding."""
+    assert finding_of(lambda: expect(observe(got)).equals(expected)).code == code
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64])
+def test_close_to_allows_rounding_of_the_dtype(dtype):
+    """One unit in the last place is rounding; an error of many of them is not."""
+    expected = torch.full((3,), 1.7, dtype=torch.complex128 if dtype.is_complex else torch.float64)
+    epsilon = torch.finfo(dtype).eps
+    expect(observe((expected * (1 + epsilon)).to(dtype))).close_to(expected)
+    wrong = (expected * (1 + 3 * epsilon**0.4)).to(dtype)
+    assert finding_of(lambda: expect(observe(wrong)).close_to(expected)).code == "values"
+
+
+def test_close_to_allows_more_for_more_terms():
+    """The tolerance grows with the square root of the number of terms."""
+    got = observe(torch.tensor([1 + 5e-5]))
+    assert finding_of(lambda: expect(got).close_to(torch.ones(1))).code == "values"
+    expect(got).close_to(torch.ones(1), terms=100)
+    assert finding_of(lambda: expect(got).close_to(torch.ones(1), terms=9)).code == "values"
+
+
+def test_close_to_is_exact_for_integers():
+    """Integers and bools do not round."""
+    assert finding_of(lambda: expect(observe(torch.tensor([1]))).close_to(torch.tensor([2]), terms=10**6)).code
+    assert finding_of(lambda: expect(observe(3)).close_to(4, terms=10**6)).code == "unequal"
+
+
+def test_close_to_compares_floats():
+    """Plain floats have the tolerance of float64."""
+    expect(observe(0.1 + 0.2)).close_to(0.3)
+    assert finding_of(lambda: expect(observe(0.3001)).close_to(0.3)).code == "unequal"
+
+
+# ------------------------------------------------------------------------------------------- properties
+
+
+LEAF = torch.ones(2, 3, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("got", "right", "wrong", "code"),
+    [
+        (LEAF, lambda e: e.is_tensor(), None, None),
+        (1.0, None, lambda e: e.is_tensor(), "type"),
+        (None, None, lambda e: e.is_tensor(), "nothing"),
+        (LEAF, lambda e: e.has_shape(2, 3), lambda e: e.has_shape(3, 2), "shape"),
+        (LEAF, lambda e: e.has_dtype(torch.float32), lambda e: e.has_dtype(torch.float64), "dtype"),
+        (LEAF, lambda e: e.on_device("cpu"), lambda e: e.on_device("cuda:0"), "device"),
+        (nn.Linear(1, 1), lambda e: e.on_device("cpu"), lambda e: e.on_device(torch.device("cuda", 0)), "device"),
+        (LEAF, lambda e: e.requires_grad(), lambda e: e.requires_grad(False), "in-graph"),
+        (torch.ones(1), lambda e: e.requires_grad(False), lambda e: e.requires_grad(), "no-graph"),
+        (LEAF, lambda e: e.is_leaf(), None, None),
+        (LEAF * 2, None, lambda e: e.is_leaf(), "not-leaf"),
+    ],
+)
+def test_properties(got, right, wrong, code):
+    """Each property passes where it holds and raises its finding where it does not."""
+    if right is not None:
+        right(expect(observe(got)))
+    if wrong is not None:
+        assert finding_of(lambda: wrong(expect(observe(got)))).code == code
+
+
+def test_sharing_memory():
+    """A view shares memory, a copy does not; both can be asked for."""
+    base = torch.zeros(4)
+    first, view, copied = observe([base, base[1:], base.clone()])
+    expect(view).shares_storage_with(first)
+    expect(copied).shares_storage_with(first, wanted=False)
+    assert finding_of(lambda: expect(copied).shares_storage_with(first)).code == "not-shared"
+    assert finding_of(lambda: expect(view).shares_storage_with(first, wanted=False)).code == "shared"
+    with pytest.raises(GraderError):
+        expect(view).shares_storage_with(3)
+
+
+def test_being_the_same_object():
+    """The very object passes, an equal one does not."""
+    model = nn.Linear(1, 1)
+    first, same, other, nothing = observe([model, model, nn.Linear(1, 1), None])
+    expect(same).is_same_object_as(first)
+    assert finding_of(lambda: expect(other).is_same_object_as(first)).code == "not-same"
+    assert finding_of(lambda: expect(nothing).is_same_object_as(first)).code == "nothing"
+    with pytest.raises(GraderError):
+        expect(first).is_same_object_as(3)
+
+
+def test_checks_chain():
+    """A check returns the expectation, and the first that fails is told."""
+    chain = expect(observe(LEAF)).is_tensor().has_shape(2, 3).has_dtype(torch.float32).on_device("cpu")
+    chain.requires_grad().is_leaf().equals(torch.ones(2, 3)).close_to(torch.ones(2, 3))
+    assert finding_of(lambda: chain.has_shape(1).has_dtype(torch.int8)).code == "shape"
+
+
+def test_the_subject_is_named():
+    """A finding says which value it is about, in both languages."""
+    found = finding_of(lambda: expect(observe(None), "second result", "第二个结果").is_tensor())
+    assert "second result" in found.text.en
+    assert "第二个结果" in found.text.zh
+
+
+# --------------------------------------------------------------------------------------------- attempts
+
+
+def test_raising():
+    """The error or a subclass passes; none, or another, does not."""
+    raised = attempt(error=RaisedError(("IndexError", "LookupError", "Exception", "BaseException"), "text"))
+    expect(raised).raises(IndexError).raises(LookupError)
+    assert finding_of(lambda: expect(raised).raises(ValueError)).code == "wrong-error"
+    assert finding_of(lambda: expect(attempt(1)).raises(ValueError)).code == "not-raised"
+    assert finding_of(lambda: expect(raised).is_tensor()).code == "raised"
+    assert finding_of(lambda: expect(raised).leaves_arguments()).code == "raised"
+    with pytest.raises(GraderError):
+        expect(observe(1)).raises(ValueError)
+
+
+def changed_module(change):
+    model = nn.BatchNorm1d(1)
+    change(model)
+    return model
+
+
+def with_grad(value):
+    tensor = torch.ones(2)
+    tensor.grad = None if value is None else torch.full((2,), value)
+    return tensor
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "aspect"),
+    [
+        (torch.ones(2), torch.zeros(2), "values"),
+        (torch.tensor([0.0]), torch.tensor([-0.0]), "values"),
+        (torch.tensor(True), torch.tensor(False), "values"),
+        (torch.tensor([1 + 2j]), torch.tensor([1 - 2j]), "values"),
+        (torch.ones(2), torch.ones(2, 1), "shape"),
+        (torch.ones(2), torch.ones(2, dtype=torch.float64), "dtype"),
+        (torch.ones(2, 2), torch.ones(2, 2).t(), "strides"),
+        (torch.ones(2), torch.ones(2, requires_grad=True), "requires_grad"),
+        (torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True) * 1, "place in the graph"),
+        (with_grad(None), with_grad(1.0), ".grad"),
+        (with_grad(1.0), with_grad(2.0), ".grad"),
+        (with_grad(1.0), with_grad(None), ".grad"),
+        (nn.BatchNorm1d(1), changed_module(lambda m: m.eval()), "training mode"),
+        (nn.BatchNorm1d(1), changed_module(lambda m: m.weight.data.fill_(2)), "values"),
+        (nn.BatchNorm1d(1), changed_module(lambda m: m.running_mean.fill_(2)), "values"),
+        (nn.BatchNorm1d(1), changed_module(lambda m: m.requires_grad_(False)), "requires_grad"),
+        (nn.BatchNorm1d(1), changed_module(lambda m: setattr(m, "bias", None)), "content"),
+        ([1, 2], [1, 2, 3], "content"),
+        ([1, 2], [1, 3], "content"),
+        ([True], [1], "content"),
+        ({"a": 1}, {"b": 1}, "content"),
+        ({"a": [1]}, {"a": [2]}, "content"),
+        ([torch.ones(1)], [torch.zeros(1)], "values"),
+        ([torch.ones(1)], [None], "content"),
+    ],
+)
+def test_changed_arguments_are_noticed(before, after, aspect):
+    """Whatever is different in an argument, positional or keyword, is named."""
+    for call in (
+        attempt(before=[0, before], after=[0, after]),
+        attempt(keywords_before={"x": before}, keywords={"x": after}),
+    ):
+        found = finding_of(lambda call=call: expect(call).leaves_arguments())
+        assert found.code == "argument"
+        assert aspect in found.text.en
+
+
+@pytest.mark.parametrize(
+    "value", [torch.tensor([math.nan]), torch.empty(0), nn.BatchNorm1d(1), [1, {"a": (math.nan, None)}], abs, "text"]
+)
+def test_untouched_arguments_pass(value):
+    """An argument that is as it was passes, NaN included."""
+    expect(attempt(before=[value], after=[value])).leaves_arguments()
+
+
+def test_changed_content_of_other_containers_is_noticed():
+    """The content of a subclass of list or dict counts as well."""
+    before = ObservedObject("collections.OrderedDict", 0, {"a": 1})
+    after = ObservedObject("collections.OrderedDict", 0, {"a": 2})
+    call = Attempt("f", None, None, (before,), (after,), {}, {})
+    assert finding_of(lambda: expect(call).leaves_arguments()).code == "argument"
+
+
+# --------------------------------------------------------------------------------------------- findings
+
+
+SECRETS = (torch.tensor([[4711.0]]), 4711, 4711.5, "4711", [4711], {"4711": 4711}, (torch.tensor(4711),))
+
+
+@pytest.mark.parametrize("expected", SECRETS, ids=repr)
+@pytest.mark.parametrize("got", [None, 1, 1.0, "x", [1], (1,), {"a": 1}, torch.ones(1), torch.ones(1, 1)], ids=repr)
+def test_a_finding_never_holds_an_expected_value(got, expected):
+    """The sentence for the student has nothing of the expected value; the detail for the author has."""
+    for check in ("equals", "close_to"):
+        found = finding_of(lambda check=check: getattr(expect(observe(got)), check)(expected))
+        assert "4711" not in found.text.en + found.text.zh
+
+
+def test_a_finding_never_holds_an_expected_property():
+    """Neither the shape, the dtype nor the device that is asked for is told."""
+    for check in (
+        lambda e: e.has_shape(4711),
+        lambda e: e.has_dtype(torch.complex128),
+        lambda e: e.on_device("cuda:47"),
+    ):
+        text = finding_of(lambda check=check: check(expect(observe(LEAF)))).text
+        assert not {"4711", "complex128", "cuda"} & set(text.en.replace(":", " ").split())
+
+
+@pytest.mark.parametrize(
+    "name", ["canary", "__main__.canary", "torch.canary", "torch.nn.canary", "collections.canary", "numpy.canary.x"]
+)
+def test_a_finding_never_holds_a_made_up_type_name(name):
+    """A class of the student's is just an object, whatever module it claims to come from."""
+    lie = ObservedObject(name, 0)
+    raised = attempt(error=RaisedError((name, "ValueError", "Exception", "BaseException"), "canary"))
+    texts = [
+        finding_of(lambda: expect(lie).is_tensor()).text,
+        finding_of(lambda: expect(lie).equals(1)).text,
+        finding_of(lambda: expect(raised).is_tensor()).text,
+        finding_of(lambda: expect(raised).raises(KeyError)).text,
+    ]
+    assert not any("canary" in text.en + text.zh for text in texts)
+    assert "ValueError" in texts[2].en
+
+
+@pytest.mark.parametrize("lie", [{"device": "canary"}, {"values": None, "unread": "canary"}], ids=str)
+def test_a_finding_never_holds_a_made_up_fact(lie):
+    """What a forged observation says of its device or of its missing values is refused or not repeated."""
+    kind, facts = Observer().describe(torch.ones(1))
+    try:
+        got = read([kind, {**facts, **lie}])
+    except ProtocolError:
+        return
+    check = "on_device" if "device" in lie else "equals"
+    text = finding_of(lambda: getattr(expect(got), check)(torch.ones(1))).text
+    assert "canary" not in text.en + text.zh
+
+
+def test_public_types_are_named():
+    """Types of Python and torch are named as a student knows them."""
+    assert "Parameter" in finding_of(lambda: expect(observe(nn.Parameter(torch.ones(1)))).equals(1)).text.en
+    assert "Linear" in finding_of(lambda: expect(observe(nn.Linear(1, 1))).is_tensor()).text.en
+    assert "Tensor" in finding_of(lambda: expect(observe(torch.ones(1))).equals(1)).text.en
+    assert "Size" in finding_of(lambda: expect(observe(torch.Size([1]))).is_tensor()).text.en
