@@ -675,8 +675,8 @@ def notebook(request: pytest.FixtureRequest, zygote: Zygote) -> Iterator[dict[st
 @pytest.mark.parametrize(("notebook", "case"), CASES, indirect=["notebook"])
 def test_outputs_are_those_of_a_kernel(notebook, case):
     """A cell gives the outputs, the success and the number that ipykernel, nbclient and nbgrader give."""
-    for expected, got in notebook[case]:
-        assert got == expected
+    differing = [{"expected": expected, "got": got} for expected, got in notebook[case] if got != expected]
+    assert not differing, json.dumps(differing, indent=1, ensure_ascii=False)
 
 
 @pytest.mark.parametrize("case", KNOWN_DIFFERENCES)

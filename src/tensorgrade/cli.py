@@ -125,3 +125,7 @@ def main() -> None:
     except TensorgradeError as error:
         click.echo(f"tensorgrade: {error}", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

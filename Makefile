@@ -1,0 +1,33 @@
+# Every target makes .venv first when it is missing or older than what it is made from.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint build schema clean
+
+demo: .venv  ## grade a small class and show the scores
+	$(BIN)/python examples/demo.py
+
+test: .venv  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv  ## check style, types, and that generated files are current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/tensorgrade build --check
+	$(BIN)/tensorgrade schema --check
+
+build: .venv  ## write release/ from assignments/
+	$(BIN)/tensorgrade build
+
+schema: .venv  ## write the JSON Schemas of the YAML files
+	$(BIN)/tensorgrade schema
+
+clean:  ## remove what was generated, but no submissions and no gradebook
+	rm -rf .venv source .mypy_cache .pytest_cache .ruff_cache
+
+.venv: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch .venv
