@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -661,21 +662,27 @@ def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
 
 
 @pytest.fixture(scope="module")
-def notebook(request: pytest.FixtureRequest, zygote: Zygote) -> Iterator[dict[str, list[tuple[Any, Any]]]]:
-    """For each case of a notebook the pairs of a kernel's result and ours, cell by cell."""
-    cases = NOTEBOOKS[request.param]
-    cells = tuple(itertools.chain.from_iterable(cases.values()))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(zygote.home))
-        expected = run_in_kernel(cells, zygote.folder)
-    pairs = zip(normalised(expected), normalised(zygote.run(*cells).results), strict=True)
-    return {name: list(itertools.islice(pairs, len(case))) for name, case in cases.items()}
+def compared(zygote: Zygote) -> Callable[[str], dict[str, list[tuple[Any, Any]]]]:
+    """For each case of a notebook the pairs of a kernel's result and ours, cell by cell; a notebook is run once."""
+
+    @functools.cache
+    def compare(notebook: str) -> dict[str, list[tuple[Any, Any]]]:
+        cases = NOTEBOOKS[notebook]
+        cells = tuple(itertools.chain.from_iterable(cases.values()))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HOME", str(zygote.home))
+            expected = run_in_kernel(cells, zygote.folder)
+        pairs = zip(normalised(expected), normalised(zygote.run(*cells).results), strict=True)
+        return {name: list(itertools.islice(pairs, len(case))) for name, case in cases.items()}
+
+    return compare
 
 
-@pytest.mark.parametrize(("notebook", "case"), CASES, indirect=["notebook"])
-def test_outputs_are_those_of_a_kernel(notebook, case):
+@pytest.mark.parametrize(("notebook", "case"), CASES)
+def test_outputs_are_those_of_a_kernel(compared, notebook, case):
     """A cell gives the outputs, the success and the number that ipykernel, nbclient and nbgrader give."""
-    differing = [{"expected": expected, "got": got} for expected, got in notebook[case] if got != expected]
+    pairs = compared(notebook)[case]
+    differing = [{"expected": expected, "got": got} for expected, got in pairs if got != expected]
     assert not differing, json.dumps(differing, indent=1, ensure_ascii=False)
 
 

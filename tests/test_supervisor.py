@@ -16,13 +16,18 @@ from tensorgrade.supervisor import Zygote
 
 LIMIT = 1 << 20
 
-# finds the socket that the process answers on, as a student with bad intentions would
+# finds the socket that the process answers on: the one that another process has made
 CONTROL = """
-import os, struct, sys
-frame = sys._getframe()
-while "control" not in frame.f_locals:
-    frame = frame.f_back
-control = frame.f_locals["control"].fileno()
+import os, socket, struct
+
+def maker(fd):
+    try:
+        with socket.socket(fileno=os.dup(fd)) as end:
+            return struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    except OSError:
+        return os.getpid()
+
+control = next(fd for fd in range(3, 512) if maker(fd) != os.getpid())
 """
 
 
