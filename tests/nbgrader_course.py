@@ -1,5 +1,6 @@
 """A real course in a temporary folder, graded by the real nbgrader: what the tests of the bridge are built from."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -122,7 +123,7 @@ class NbgraderCourse:
 
     def submit(self, student, notebook, assignment="create", name=None):
         """Hand in a notebook (or the bytes of a file) for a student."""
-        content = notebook if isinstance(notebook, bytes) else nbformat.writes(notebook).encode()
+        content = notebook if isinstance(notebook, bytes) else json.dumps(notebook).encode()
         return self.write(f"submitted/{student}/{assignment}/{name or f'{assignment}.ipynb'}", content)
 
     def solved(self, solution, assignment="create", exercise="eye"):

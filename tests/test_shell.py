@@ -1,5 +1,7 @@
 """Specification of the shell that runs cells, by comparing it with real kernels and by what it must withstand."""
 
+# ruff: noqa: E501 - a cell is one string, however long its lines
+
 from __future__ import annotations
 
 import functools
@@ -492,8 +494,8 @@ KNOWN_DIFFERENCES: dict[str, tuple[str, tuple[str, ...], list[list[tuple[str, st
     ),
     "a display that nbformat forbids": (
         "nbclient raises, and the notebook is not executed any further",
-        ("display({'text/plain': 5}, raw=True)", "display({'text/plain': 'x'}, raw=True, metadata=[1])"),
-        [[("display_data", "5")], [("ValueError", "metadata must be a dict, got: <class 'list'>")]],
+        ("display({'text/plain': 5}, raw=True)",),
+        [[("display_data", "5")]],
     ),
     "cells after exit()": (
         "the kernel is gone, and nbclient raises",
@@ -530,6 +532,7 @@ class RecordingExecute(Execute):
     """nbgrader's own preprocessor, which also keeps whether the kernel replied "ok"."""
 
     def on_cell_executed(self, **kwargs):
+        """Keep the reply's status in the cell."""
         super().on_cell_executed(**kwargs)
         kwargs["cell"].metadata["ok"] = kwargs["execute_reply"]["content"]["status"] == "ok"
 
@@ -614,6 +617,7 @@ class Zygote:
             )
 
     def run(self, *cells: str, limit: int = LIMIT) -> Served:
+        """Run cells in a fork."""
         return self.run_phases(cells, limit=limit)[0]
 
     def run_phases(
@@ -621,18 +625,12 @@ class Zygote:
     ) -> list[Served]:
         """Run cells in a fork, then some in a fork of that, then others in the first one again."""
         phases = {"cells": cells, "snapshot": snapshot, "after": after}
-        self._send(json.dumps({**phases, "limit": limit}))
-        assert self.printed() == "served\n"
-        return [Served(**json.loads((self.folder / f"{phase}.json").read_text())) for phase in phases]
-
-    def _send(self, request: str) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(request + "\n")
-        self.process.stdin.flush()
-
-    def printed(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline()
+        self.process.stdin.write(json.dumps({**phases, "limit": limit}) + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "served\n"
+        return [Served(**json.loads((self.folder / f"{phase}.json").read_text())) for phase in phases]
 
     @property
     def built(self) -> dict[str, Any]:
@@ -650,8 +648,9 @@ class Zygote:
         return (self.folder / "stderr").read_text()
 
     def close(self) -> None:
-        self.process.communicate(timeout=10)
-        assert self.process.returncode == 0, self.complaints
+        """End the process, which must have printed nothing else."""
+        stdout, _ = self.process.communicate(timeout=10)
+        assert (self.process.returncode, stdout, self.complaints) == (0, "", "")
 
 
 @pytest.fixture(scope="module")
@@ -670,7 +669,8 @@ def compared(zygote: Zygote) -> Callable[[str], dict[str, list[tuple[Any, Any]]]
         cases = NOTEBOOKS[notebook]
         cells = tuple(itertools.chain.from_iterable(cases.values()))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("HOME", str(zygote.home))
+            patch.setenv("HOME", str(zygote.home))  # tracebacks abbreviate it
+            patch.delenv("PYTEST_CURRENT_TEST")  # under pytest ipykernel leaves the file descriptors alone
             expected = run_in_kernel(cells, zygote.folder)
         pairs = zip(normalised(expected), normalised(zygote.run(*cells).results), strict=True)
         return {name: list(itertools.islice(pairs, len(case))) for name, case in cases.items()}
@@ -712,7 +712,6 @@ def test_building_leaves_no_trace(tmp_path):
     assert [name for name in zygote.built.pop("names") if not name.startswith("_")] == names
     assert {**zygote.built, "names": []} == {"threads": 1, "torch": False, "names": [], "own_streams": True}
     assert list(zygote.home.iterdir()) == []
-    assert zygote.complaints == ""
 
 
 def test_awaiting_works_after_every_fork(zygote):
@@ -756,10 +755,10 @@ def test_a_hundred_megabytes_of_text_are_cut(zygote, cell):
 
 def test_a_million_small_writes_are_cut(zygote):
     """Printing in small pieces costs little time and memory beyond the limit, on both streams."""
-    cell = "import sys\nfor i in range(500_000):\n    print(i)\n    print(i, file=sys.stderr)"
+    cell = "import sys\nfor i in range(200_000):\n    print(i)\n    print(i, file=sys.stderr)"
     served = zygote.run(cell, limit=100_000)
     assert sum(len(text) for _, text in served.outputs[0]) == 100_000 + len(notice(100_000))
-    assert served.seconds < 20
+    assert served.seconds < 5
     assert served.memory < 20_000_000
 
 
@@ -816,6 +815,9 @@ def test_updates_count_once(zygote):
         "type(get_ipython()).run_cell = lambda *a, **k: (_ for _ in ()).throw(GeneratorExit('x'))",
         "class E(BaseException):\n    __str__ = __repr__ = lambda s: 1 / 0\n"
         "def run(*a, **k): raise E\nget_ipython().run_cell = run",
+        "type(get_ipython()).execution_count = None",
+        "get_ipython()._showtraceback = lambda *a: None\nraise ValueError('\\ud800')",
+        "class Meta(type):\n    __name__ = property(lambda c: 1 / 0)\nclass E(BaseException, metaclass=Meta): pass\nraise E",
         "del get_ipython().events, get_ipython().display_pub",
         "import builtins; builtins.str = builtins.len = None",
         "get_ipython().payload_manager = None",
@@ -827,6 +829,7 @@ def test_a_result_comes_whatever_the_cell_does(zygote, cell):
     """A cell that breaks its own surroundings has a result, and so has the next."""
     served = zygote.run(cell, "1 / 0", "print('still here')")
     assert [set(result) for result in served.results] == [{"outputs", "ok", "execution_count"}] * 3
+    assert json.dumps(served.results, ensure_ascii=False).encode("utf-8")
 
 
 def test_a_task_that_exits_ends_its_cell_only(zygote):

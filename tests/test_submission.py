@@ -242,7 +242,7 @@ def test_work_that_does_not_grow_passes(submit, code):
 LIES = {
     "instructions": "process.work.measure = lambda f, *a, **k: (f(*a, **k), {'instructions': 'none', 'operations': []})",
     "operations": "process.work.measure = lambda f, *a, **k: (f(*a, **k), {'instructions': 0, 'operations': 5})",
-    "no arguments": "process._call = lambda shell, request: {'value': None, 'arguments': ['list', []]}",
+    "no arguments": "process._call = lambda shell, request: {'arguments': ['list', []], 'keywords': ['dict', []]}",
     "other arguments": "process._call = lambda shell, request: {'value': None, 'arguments': ['int', 1]}",
     "no keywords": "process._call = lambda shell, request: {'value': None, 'arguments': ['list', [None]]}",
     "error": "process._call = lambda shell, request: {'error': 5, 'arguments': ['list', [None]]}",

@@ -93,6 +93,14 @@ def test_descriptors_are_few(process, tmp_path):
     assert kinds == sorted([*loop, "socket"])
 
 
+def test_warnings_are_shown_as_in_a_kernel(process):
+    """Warnings meant for users are shown, those that Python hides by default are not."""
+    shown = run(process, "import warnings\nfor kind in (ResourceWarning, ImportWarning, UserWarning): warnings.warn('w', kind)")
+    assert "UserWarning" in shown
+    assert "ResourceWarning" not in shown
+    assert "ImportWarning" not in shown
+
+
 def test_it_has_a_session_of_its_own(process):
     """The process leads its own session and process group."""
     pid, group, session = value_of(process, "[os.getpid(), os.getpgrp(), os.getsid(0)]")
@@ -267,9 +275,9 @@ def test_a_snapshot_goes_with_its_parent(process, is_gone):
 # --------------------------------------------------------------------------------------------- no process left
 
 CHILDREN = {
-    "subprocess": "import subprocess\npid = subprocess.Popen(['sleep', '600']).pid",
+    "subprocess": "import subprocess\nchild = subprocess.Popen(['sleep', '600'])\npid = child.pid",
     "fork": "import os, time\npid = os.fork()\nif not pid: time.sleep(600)",
-    "session": "import subprocess\npid = subprocess.Popen(['sleep', '600'], start_new_session=True).pid",
+    "session": "import subprocess\nchild = subprocess.Popen(['sleep', '600'], start_new_session=True)\npid = child.pid",
     "daemon": """
         import os, time
         reading, writing = os.pipe()
@@ -312,7 +320,8 @@ def test_the_death_of_the_trusted_process_ends_all_others(tmp_path, is_gone):
         import json, os, sys, time
         from tensorgrade.sandbox import Confinement
         from tensorgrade.supervisor import Zygote
-        source = "import os, subprocess; print(os.getppid(), os.getpid(), subprocess.Popen(['sleep', '600']).pid)"
+        source = "import os, subprocess; child = subprocess.Popen(['sleep', '600'])"
+        source += "; print(os.getppid(), os.getpid(), child.pid)"
         process = Zygote().start(Confinement(sys.argv[1], memory=1 << 30, cpu_seconds=10), seed=0)
         answer = process.run_cell(source, 10, 1000)
         snapshot = process.snapshot()

@@ -11,7 +11,7 @@ __all__ = ["__version__", "expect"]
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - Python's protocol
+def __getattr__(name: str) -> Any:
     # late: it imports torch, which nbgrader's configuration, the command line and the zygote need not wait for
     if name == "expect":
         from .expectation import expect

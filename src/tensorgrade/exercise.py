@@ -152,7 +152,7 @@ def _bytes(memory: object) -> object:
 # ----------------------------------------------------------------------------------------------- models
 
 
-def _said(expected: str, example: object, **rules: Any) -> Any:  # noqa: ANN401 - what pydantic's Field takes and gives
+def _said(expected: str, example: object, **rules: Any) -> Any:
     """Return a ``Field`` with the words an error message and an editor have for it."""
     return Field(description=expected, examples=[example], **rules)
 

@@ -74,8 +74,8 @@ class Expectation:
 
     def _compare_containers(
         self,
-        got: Any,  # noqa: ANN401 - of the same type as expected, or else it fails
-        expected: Any,  # noqa: ANN401 - a list, tuple or dict
+        got: Any,
+        expected: Any,
         tolerance: tuple[float, float] | None,
         terms: int,
     ) -> None:
@@ -285,7 +285,7 @@ def _module_change(before: ObservedModule, after: ObservedModule) -> str | None:
     return _container_change(before.parameters, after.parameters) or _container_change(before.buffers, after.buffers)
 
 
-def _container_change(before: Any, after: Any) -> str | None:  # noqa: ANN401 - two containers of one type
+def _container_change(before: Any, after: Any) -> str | None:
     if len(before) != len(after):
         return "content"
     if isinstance(before, dict):

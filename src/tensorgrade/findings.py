@@ -166,8 +166,8 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "此单元格没有运行：笔记本用完了时间，或其进程结束的次数过多。",
     ),
     "cell-lost": (
-        "The test cell of this exercise is missing from the notebook. Please take it from the released notebook, without"
-        " changing it, and hand in again.",
+        "The test cell of this exercise is missing from the notebook. Please take it from the released one as it is"
+        " and hand in again.",
         "笔记本中缺少本题的测试单元格。请从发布的笔记本中复制该单元格（不要改动），然后重新提交。",
     ),
     "notebook-missing": (

@@ -128,13 +128,13 @@ class Observer:
         self._alive.append(value)  # an id is unique only among living objects
         return self._objects.setdefault(id(value), len(self._objects))
 
-    def _integer(self, value: Any) -> Plain:  # noqa: ANN401
+    def _integer(self, value: Any) -> Plain:
         return ["int", value] if value.bit_length() <= MAX_INT_BITS else ["object", "huge int", 0, None]
 
-    def _text(self, value: Any) -> Plain:  # noqa: ANN401
+    def _text(self, value: Any) -> Plain:
         return ["str", value[:MAX_TEXT]]
 
-    def _pairs(self, value: Any) -> Plain:  # noqa: ANN401
+    def _pairs(self, value: Any) -> Plain:
         return ["dict", [[self.describe(key), self.describe(item)] for key, item in dict.items(value)]]
 
     def _items(self, kind: str, value: Iterable[object]) -> Plain:
@@ -260,7 +260,7 @@ def _exactly(kind: type) -> Callable[[Any], Any]:
 _int, _bool, _str = _exactly(int), _exactly(bool), _exactly(str)
 
 
-def _read_tensor(facts: Any) -> ObservedTensor:  # noqa: ANN401 - hostile input
+def _read_tensor(facts: Any) -> ObservedTensor:
     dtype = _dtype(facts["dtype"])
     shape = _sizes(facts["shape"])
     values = facts["values"]
@@ -283,7 +283,7 @@ def _read_tensor(facts: Any) -> ObservedTensor:  # noqa: ANN401 - hostile input
     )
 
 
-def _sizes(sizes: Any) -> tuple[int, ...]:  # noqa: ANN401 - hostile input
+def _sizes(sizes: Any) -> tuple[int, ...]:
     if len(sizes) > 64 or not all(type(size) is int and 0 <= size < 1 << 62 for size in sizes):
         raise ProtocolError("a tensor's shape is malformed")
     return tuple(sizes)
@@ -306,7 +306,7 @@ def _tensor_only(plain: Plain) -> ObservedTensor:
     return tensor
 
 
-def _read_module(name: Any, identity: Any, training: Any, parameters: Any, buffers: Any) -> ObservedModule:  # noqa: ANN401
+def _read_module(name: Any, identity: Any, training: Any, parameters: Any, buffers: Any) -> ObservedModule:
     return ObservedModule(
         type_name=_str(name),
         identity=_int(identity),
@@ -330,7 +330,7 @@ def _read_device(name: str) -> Observed:
         return ObservedObject("torch.device", -1)
 
 
-def _read_pairs(pairs: Any) -> dict[Any, Observed]:  # noqa: ANN401 - hostile input
+def _read_pairs(pairs: Any) -> dict[Any, Observed]:
     return {_hashable(read(key)): read(item) for key, item in pairs}
 
 

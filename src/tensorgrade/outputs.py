@@ -87,9 +87,10 @@ class CellOutputs:
             self._append(kind, content, size, display_id)
 
     def add_error(self, ename: str, evalue: str, traceback: Iterable[str]) -> None:
-        """Append an error that no message told of."""
-        content = {"ename": ename, "evalue": evalue, "traceback": list(traceback)}
-        self._append("error", content, sum(map(len, (ename, evalue, *content["traceback"]))), None)
+        """Append an error that no message told of; lone surrogates in it become question marks."""
+        texts = [text.encode("utf-8", "replace") for text in (ename, evalue, *traceback)]
+        name, message, *lines = [text.decode() for text in texts]
+        self._append("error", _error(name, message, lines), sum(map(len, texts)), None)
 
     def has_error(self, ename: str) -> bool:
         """Whether an error of this name was shown."""
@@ -99,7 +100,7 @@ class CellOutputs:
         if self._clear_next:
             self._clear(wait=False)
         if kind == "stream":
-            self._append_text(content["name"], content["text"])
+            self._append_text(str(content["name"]), str(content["text"]))
         elif self._fits(size):
             held = _Held(_output(kind, content), size)
             self._hold(held)
@@ -121,7 +122,7 @@ class CellOutputs:
         if not text:
             return
         if not (self._held and self._held[-1].takes(name)):
-            self._hold(_Held({"output_type": "stream", "name": name}, 0, io.StringIO(newline="")))
+            self._hold(_Held({"output_type": "stream", "name": name}, 0, io.StringIO()))
         last = self._held[-1]
         assert last.text is not None  # `takes` said so, or it was made above
         last.text.write(text)
@@ -166,7 +167,8 @@ def _output(kind: str, content: dict[str, Any]) -> dict[str, Any]:
         return _error(str(content["ename"]), str(content["evalue"]), [str(line) for line in lines])
     output = {"output_type": kind, **_bundle(content)}
     if kind == "execute_result":
-        output["execution_count"] = content["execution_count"]
+        count = content["execution_count"]
+        output["execution_count"] = count if isinstance(count, int) else None
     return output
 
 
@@ -217,7 +219,7 @@ class OutStream(io.TextIOBase):
         self._parent: ContextVar[Header] = ContextVar("parent")
         self._latest_parent: Header = {}
         self._is_closed = False
-        self._pending = io.StringIO(newline="")
+        self._pending = io.StringIO()
         self._pending_parent: Header = {}
         self._pending_since: float | None = None
         self.after_fork()
@@ -269,7 +271,7 @@ class OutStream(io.TextIOBase):
             ValueError: the stream was closed.
         """
         if not isinstance(string, str):
-            raise TypeError(f"write() argument must be str, not {type(string)}")  # type: ignore[unreachable]
+            raise TypeError(f"write() argument must be str, not {type(string)}")
         if self._is_closed:
             raise ValueError("I/O operation on closed file")
         if os.getpid() == self._owner:
@@ -285,9 +287,11 @@ class OutStream(io.TextIOBase):
             self._publish_pending()
 
     def _buffer(self, string: str) -> None:
+        room = self._room()
+        if room < 0:
+            return
         self._publish_overdue()
         parent = self._parent.get(self._latest_parent)
-        room = self._room()
         with self._lock:
             if parent is not self._pending_parent:
                 self._publish_pending()
@@ -306,7 +310,7 @@ class OutStream(io.TextIOBase):
 
     def _publish_pending(self) -> None:
         with self._lock:
-            text, self._pending = self._pending.getvalue(), io.StringIO(newline="")
+            text, self._pending = self._pending.getvalue(), io.StringIO()
             self._pending_since = None
             if text:
                 self._publish(self.name, text, self._pending_parent)

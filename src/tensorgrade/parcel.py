@@ -35,7 +35,7 @@ def pack(value: object, by_value: Sequence[ModuleType] = ()) -> bytes:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def unpack(parcel: bytes) -> Any:  # noqa: ANN401 - a parcel holds whatever the grader sent
+def unpack(parcel: bytes) -> Any:
     """Return the value of a parcel; for the untrusted side, which trusts the trusted one."""
     return pickle.loads(parcel)
 
@@ -56,7 +56,7 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self._storages: dict[int, torch.UntypedStorage] = {}
 
-    def reducer_override(self, value: object) -> Any:  # noqa: ANN401 - pickle's protocol
+    def reducer_override(self, value: object) -> Any:
         if isinstance(value, torch.Tensor):
             return self._reduce_tensor(value)
         if isinstance(value, torch.UntypedStorage):

@@ -27,7 +27,7 @@ class Answers:
     def __init__(self, namespace: dict[str, Any]) -> None:
         self._namespace = namespace
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the student defined
+    def __getattr__(self, name: str) -> Any:
         try:
             return self._namespace[name]
         except KeyError:
@@ -112,12 +112,12 @@ def _answer(shell: Shell, request: Message) -> Message:
         return {"error": _describe_error(error)}
 
 
-def _cell(shell: Shell, request: Any) -> Message:  # noqa: ANN401
+def _cell(shell: Shell, request: Any) -> Message:
     result = shell.run_cell(request["source"], output_limit=request["output_limit"])
     return {"outputs": cast("Plain", result.outputs), "ok": result.ok, "execution_count": result.execution_count}
 
 
-def _call(shell: Shell, request: Any) -> Message:  # noqa: ANN401
+def _call(shell: Shell, request: Any) -> Message:
     function = getattr(Answers(shell.namespace), request["name"])
     arguments, keywords = unpack(request["parcel"])
     observer = Observer()
@@ -135,7 +135,7 @@ def _call(shell: Shell, request: Any) -> Message:  # noqa: ANN401
     return {**answer, **measured}
 
 
-def _probe(shell: Shell, request: Any) -> Message:  # noqa: ANN401
+def _probe(shell: Shell, request: Any) -> Message:
     probe, arguments, keywords = unpack(request["parcel"])
     return {"value": Observer().describe(probe(Answers(shell.namespace), *arguments, **keywords))}
 

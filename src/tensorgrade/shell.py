@@ -19,13 +19,13 @@ import getpass
 import inspect
 import linecache
 import os
-import pdb  # noqa: T100 - not to debug: it is replaced
+import pdb
 import sys
 import traceback
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from ipykernel.compiler import XCachingCompiler
 from ipykernel.eventloops import enable_gui
@@ -78,11 +78,11 @@ class Shell:
     """A shell for cells: build it in the zygote, then call `after_fork` in every process that runs cells."""
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._inherited_loops: list[asyncio.AbstractEventLoop] = []
         self._build()
         self._rehearse()
         self._build()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._inherited_loops: list[asyncio.AbstractEventLoop] = []
 
     @property
     def namespace(self) -> dict[str, Any]:
@@ -114,9 +114,10 @@ class Shell:
         """
         if not source.strip():
             return CellResult([], ok=True, execution_count=None)
-        count = int(self._shell.execution_count)
+        count: int | None = None
         outputs = CellOutputs(output_limit)
         try:
+            count = int(self._shell.execution_count)
             ok = self._run(self._execute(source, outputs))
         except BaseException as error:  # noqa: BLE001 - whatever a student's code raises is a result
             ok = _add_escaped(outputs, error)
@@ -138,6 +139,7 @@ class Shell:
             for source in REHEARSAL:
                 self.run_cell(source, output_limit=100_000)
         self._loop.close()
+        self._loop = None
         _forget_ipython(self._shell)
 
     def _renew_loop(self) -> None:
@@ -241,7 +243,7 @@ class _Wire:
     def publish_text(self, name: str, text: str, parent: Header) -> None:
         """Send a stream's text; a lone surrogate, which no message can carry, becomes a question mark."""
         try:
-            self.session.send(self, "stream", {"name": name, "text": text}, parent=parent)
+            self.session.send(cast("Any", self), "stream", {"name": name, "text": text}, parent=parent)
         except UnicodeEncodeError:
             self.publish_text(name, text.encode("utf-8", "replace").decode(), parent)
 
@@ -280,8 +282,7 @@ def _make_ipython(wire: _Wire, kernel: _Kernel) -> Any:
     shell = ZMQInteractiveShell.instance(
         config=config, kernel=kernel, compiler_class=XCachingCompiler, ipython_dir="", profile_dir=ProfileDir()
     )
-    pdb.Pdb = debugger.Pdb = debugger.InterruptiblePdb
-    pdb.set_trace = debugger.set_trace
+    _replace_debugger()
     shell.enable_gui = functools.partial(enable_gui, kernel=kernel)
     shell.history_manager.outputs = _NoOutputHistory()
     shell.extension_manager.load_extension("storemagic")
@@ -289,6 +290,12 @@ def _make_ipython(wire: _Wire, kernel: _Kernel) -> Any:
     for publisher in (shell.displayhook, shell.display_pub):
         publisher.session, publisher.pub_socket = wire.session, wire
     return shell
+
+
+def _replace_debugger() -> None:
+    """Let ``pdb`` be IPython's, as ``IPKernelApp.init_pdb`` does."""
+    vars(debugger)["Pdb"] = vars(pdb)["Pdb"] = debugger.InterruptiblePdb
+    vars(pdb)["set_trace"] = debugger.set_trace
 
 
 def _forget_ipython(shell: Any) -> None:
@@ -322,8 +329,7 @@ def _search_working_directory() -> None:
 def _add_escaped(outputs: CellOutputs, error: BaseException) -> bool:
     """Add an error that IPython did not show; never raises, even when the error's own methods do. Gives False."""
     try:
-        message, lines = str(error), traceback.format_exception(error)
+        outputs.add_error(type(error).__name__, str(error), traceback.format_exception(error))
     except BaseException:  # noqa: BLE001 - a student's __str__ may raise anything
-        message, lines = "(the message of this error cannot be shown)", []
-    outputs.add_error(type(error).__name__, message, lines)
+        outputs.add_error("BaseException", "the message of this error cannot be shown", [])
     return False

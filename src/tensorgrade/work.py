@@ -6,9 +6,10 @@ or a recursion over the input shows as more instructions, a `map` over torch fun
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType
 from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -16,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .codec import Message, Plain
 
 MAX_OPERATIONS = 10_000
+_TOOL = 4  # one of the ids of sys.monitoring that no standard tool uses
 
 
 def measure(function: Callable[..., Any], *arguments: object, **keywords: object) -> tuple[Any, Message]:
@@ -26,33 +28,57 @@ def measure(function: Callable[..., Any], *arguments: object, **keywords: object
     """
     counter = _InstructionCounter()
     recorder = _OperationRecorder()
-    previous = sys.gettrace()
-    with recorder:
-        sys.settrace(counter.enter)
-        try:
-            value = function(*arguments, **keywords)
-        finally:
-            sys.settrace(previous)
+    with recorder, counter.counting():
+        value = function(*arguments, **keywords)
     return value, {"instructions": counter.instructions, "operations": recorder.names}
 
 
 class _InstructionCounter:
-    """A trace function that counts instructions, other than those of this module."""
+    """Counts the Python instructions that run, other than those of this module."""
 
     def __init__(self) -> None:
         self.instructions = 0
 
-    def enter(self, frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
-        if frame.f_code.co_filename == __file__:
-            return None
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
-        return self._step
+    if sys.version_info >= (3, 12):
+        # a trace function misses the instructions of code that it meets for the first time there
 
-    def _step(self, frame: FrameType, event: str, _: object) -> Callable[..., Any]:
-        if event == "opcode":
-            self.instructions += 1
-        return self._step
+        @contextlib.contextmanager
+        def counting(self) -> Iterator[None]:
+            monitoring, event = sys.monitoring, sys.monitoring.events.INSTRUCTION
+            monitoring.use_tool_id(_TOOL, "tensorgrade")
+            monitoring.register_callback(_TOOL, event, self._executed)
+            monitoring.set_events(_TOOL, event)
+            try:
+                yield
+            finally:
+                monitoring.set_events(_TOOL, 0)
+                monitoring.register_callback(_TOOL, event, None)
+                monitoring.free_tool_id(_TOOL)
+
+        def _executed(self, code: CodeType, _: int) -> None:
+            self.instructions += code.co_filename != __file__
+
+    else:
+
+        @contextlib.contextmanager
+        def counting(self) -> Iterator[None]:
+            previous = sys.gettrace()
+            sys.settrace(self._enter)
+            try:
+                yield
+            finally:
+                sys.settrace(previous)
+
+        def _enter(self, frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+            if frame.f_code.co_filename == __file__:
+                return None
+            frame.f_trace_opcodes = True
+            frame.f_trace_lines = False
+            return self._step
+
+        def _step(self, frame: FrameType, event: str, _: object) -> Callable[..., Any]:
+            self.instructions += event == "opcode"
+            return self._step
 
 
 class _OperationRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -1,0 +1,279 @@
+"""Specification of verdicts, by real graders on real answers."""
+
+import os
+
+import pytest
+
+from tensorgrade.errors import SubmissionFailure
+from tensorgrade.grading import clause_of, judge
+
+ONES = "def ones(n): return torch.ones(n)"
+VALUES = "def test_values(submission): expect(submission.call('ones', 3)).equals(torch.ones(3))\n"
+
+
+def test_a_test_belongs_to_a_clause_by_its_name():
+    """What stands between test_ and __ is the clause."""
+    names = ("test_values", "test_values__empty", "test_two_words__x__y", "helper")
+    assert [clause_of(name) for name in names] == ["values", "values", "two_words", None]
+
+
+# ----------------------------------------------------------------------------------------------- clauses
+
+
+def test_each_clause_is_judged_for_itself(judged, statuses):
+    """Points come from the clauses whose tests all pass."""
+    grader = """
+        def test_values(submission): expect(submission.call("ones", 3)).equals(torch.ones(3))
+        def test_dtype(submission): expect(submission.call("ones", 3)).has_dtype(torch.float64)
+        @pytest.mark.parametrize("n", [1, 0])
+        def test_sizes(submission, n): expect(submission.call("ones", n)).equals(torch.zeros(n))
+        def test_plain(submission): assert submission.call("ones", 1) is None
+    """
+    verdict = judged(ONES, grader, "values", "dtype", "sizes", "plain")
+    assert statuses(verdict) == {"values": "passed", "dtype": "failed", "sizes": "failed", "plain": "failed"}
+    assert [clause.code for clause in verdict.clauses] == [None, "dtype", "values", "check"]
+    assert (verdict.score, verdict.max_score, verdict.flagged, verdict.reason) == (1, 4, None, None)
+
+
+NO_PASS = {
+    "skipped": "def test_values(submission): pytest.skip('later')",
+    "skip mark": "@pytest.mark.skip\ndef test_values(submission): pass",
+    "skipped in part": VALUES + "def test_values__more(submission): pytest.skip('later')",
+    "xfail that fails": "@pytest.mark.xfail\ndef test_values(submission): assert False",
+    "xfail that passes": "@pytest.mark.xfail(strict=False)\ndef test_values(submission): pass",
+    "xfail call": "def test_values(submission): pytest.xfail('known')",
+}
+FLAGGED = {
+    "no test": "",
+    "no test of the clause": "def test_other(submission): pass",
+    "empty parameters": "@pytest.mark.parametrize('n', [])\ndef test_values(submission, n): pass",
+    "import error": "import no_such_module\n" + VALUES,
+    "syntax error": VALUES + "def",
+    "error of the grader": "def test_values(submission): len(3)",
+    "error in part": VALUES + "def test_values__more(submission): len(3)",
+    "error in a fixture": "@pytest.fixture\ndef broken(): len(3)\n\ndef test_values(submission, broken): pass",
+    "error in teardown": "@pytest.fixture\ndef broken():\n    yield\n    len(3)\n\ndef test_values(submission, broken): pass",
+    "unknown fixture": "def test_values(submission, no_such_fixture): pass",
+    "what cannot be sent": "def test_values(submission): submission.call('ones', torch.ones(1, requires_grad=True) * 2)",
+    "accelerators": "def test_values(submission): submission.machine(accelerators=2).call('ones', 3)",
+    "exit": VALUES + "def test_values__more(submission): pytest.exit('enough')",
+    "exit at import": VALUES + "pytest.exit('enough')",
+    "system exit": VALUES + "def test_values__more(submission): raise SystemExit(0)",
+}
+
+
+@pytest.mark.parametrize("grader", NO_PASS.values(), ids=NO_PASS)
+def test_only_a_pass_is_a_pass(judged, grader):
+    """A skipped test and one that is expected to fail earn nothing."""
+    assert judged(ONES, grader).score == 0
+
+
+@pytest.mark.parametrize("grader", FLAGGED.values(), ids=FLAGGED)
+def test_a_fault_of_the_grader_is_flagged(judged, grader):
+    """A clause without a test, and whatever is the grader's own error, earns nothing and calls for a person."""
+    verdict = judged(ONES, grader)
+    assert verdict.score == 0
+    assert "test_task.py" in verdict.flagged
+    assert "test_task.py" not in verdict.to_text() + verdict.to_html() + str(verdict.to_json())
+
+
+def test_a_test_of_no_clause_is_flagged_and_takes_nothing(judged):
+    """A test that belongs to no clause calls for a person; the others count."""
+    verdict = judged(ONES, VALUES + "def test_other(submission): pass")
+    assert verdict.score == 1
+    assert "test_other" in verdict.flagged
+
+
+class Unused:
+    """A machine that is not asked."""
+
+    seconds = 1.0
+
+    def request(self, message):
+        raise SubmissionFailure(str(message))
+
+    def with_accelerators(self, count):
+        return self
+
+
+@pytest.mark.parametrize("work", ["while True: pass", "time.sleep(60)"])
+def test_a_grader_that_computes_too_long_is_flagged(make_course, exercise_text, work):
+    """The grader's own computing is limited, and no fault of the student's."""
+    course = make_course({"task": (exercise_text("values"), f"def test_values(submission):\n    {work}")})
+    exercise, grader = course.load("demo").exercise("task"), course.grader_file("demo", "task")
+    verdict = judge(exercise, grader, Unused(), "en", grader_seconds=0.3)
+    assert verdict.score == 0
+    assert "0.3 s" in verdict.flagged
+
+
+def test_waiting_for_the_submission_is_not_computing(make_course, exercise_text, process):
+    """The grader's clock stands still while the submission works."""
+
+    class Slow(Unused):
+        def request(self, message):
+            assert process.run_cell("import time; time.sleep(0.6)", 5, 1000)["ok"]
+            return process.request({"do": "cell", "source": "1", "output_limit": 1}, 5) | {"value": ["int", 3]}
+
+    course = make_course({"task": (exercise_text("values"), "def test_values(submission): submission.run(len)")})
+    exercise, grader = course.load("demo").exercise("task"), course.grader_file("demo", "task")
+    assert judge(exercise, grader, Slow(), "en", grader_seconds=0.3).score == 1
+
+
+# ---------------------------------------------------------------------------------------------- students
+
+@pytest.mark.parametrize("patch", ["torch.equal", "torch.allclose", "torch.testing.assert_close", "torch.Tensor.__eq__"])
+def test_patched_comparisons_do_not_help(judged, patch):
+    """The verdict is computed where the student's changes to torch do not reach."""
+    code = f"{patch} = lambda *a, **k: True\ndef ones(n): return torch.zeros(n)"
+    verdict = judged(code, VALUES)
+    assert (verdict.score, verdict.clauses[0].code, verdict.flagged) == (0, "values", None)
+
+
+@pytest.mark.parametrize("name", ["isinstance", "type", "len"])
+def test_patched_builtins_do_not_help(judged, name):
+    """Nor do their changes to Python reach it."""
+    code = f"import builtins\nbuiltins.{name} = lambda *a: True\ndef ones(n): return torch.zeros(n)"
+    verdict = judged(code, VALUES)
+    assert (verdict.score, verdict.flagged) == (0, None)
+
+
+def test_a_patched_package_does_not_help(judged):
+    """Nor do changes to this package in the student's own process."""
+    code = """
+        import sys
+        import tensorgrade.errors, tensorgrade.observation
+        tensorgrade.observation.read = lambda plain: None
+        tensorgrade.errors.ProtocolError = AssertionError = None
+        def ones(n): return torch.zeros(n)
+    """
+    assert judged(code, VALUES).score == 0
+
+
+OWN_CLASSES = """
+    class {name}(Exception): pass
+    class Result:
+        __slots__ = ()
+        def __repr__(self): return "canary"
+    {name}.__module__ = Result.__module__ = "{module}"
+    Result.__qualname__ = Result.__name__ = "canary"
+    def ones(n):
+        if n == 3: return Result()
+        raise {name}("canary")
+"""
+
+
+@pytest.mark.parametrize("module", ["__main__", "builtins", "torch", "torch.nn", "collections"])
+def test_feedback_repeats_nothing_that_a_student_made_up(judged, module):
+    """Neither messages nor names of the student's classes appear: they could carry hidden inputs out."""
+    grader = VALUES + "def test_other(submission): expect(submission.call('ones', 4)).is_tensor()\n"
+    grader += "def test_error(submission): expect(submission.attempt('ones', 4)).raises(ValueError)\n"
+    grader += "def test_probe(submission): submission.run(lambda student: student.ones(4))\n"
+    code = OWN_CLASSES.format(name="CanaryError", module=module)
+    verdict = judged(code, grader, "values", "other", "error", "probe")
+    assert (verdict.score, verdict.flagged) == (0, None)
+    assert "canary" not in (verdict.to_text() + verdict.to_html() + str(verdict.to_json())).lower()
+
+
+def test_an_undefined_name_is_told(judged):
+    """A missing function is named, so that the student finds it."""
+    verdict = judged("ons = 1", VALUES)
+    assert verdict.clauses[0].code == "undefined"
+    assert "`ones`" in verdict.clauses[0].finding
+
+
+def test_output_and_warnings_cost_nothing(judged):
+    """What a function prints, warns of or logs while it is graded is nobody's concern."""
+    code = """
+        import logging, os, sys, warnings
+        def ones(n):
+            print("out"); print("err", file=sys.stderr); os.write(2, b"raw")
+            warnings.warn("deprecated"); logging.error("log")
+            return torch.ones(n)
+    """
+    verdict = judged(code, VALUES)
+    assert (verdict.score, verdict.reason, verdict.flagged) == (1, None, None)
+
+
+def test_a_time_out_ends_the_exercise_with_its_reason(judged, statuses):
+    """After a call over its limit the remaining tests are not run, and the reason is said."""
+    code = "def ones(n):\n    while n == 3: pass\n    return torch.ones(n)"
+    grader = VALUES + "def test_other(submission): submission.call('ones', 1)\n"
+    verdict = judged(code, "def test_first(submission): submission.call('ones', 1)\n" + grader, "first", "values", "other", seconds=0.5)
+    assert statuses(verdict) == {"first": "passed", "values": "failed", "other": "not run"}
+    assert "0.5 s" in verdict.reason
+    assert verdict.flagged is None
+
+
+def test_a_crash_costs_its_test(judged, statuses):
+    """A call that ends the process fails its clause; the others are checked on a new snapshot."""
+    code = "import os\ndef ones(n):\n    if n == 3: os._exit(0)\n    return torch.ones(n)"
+    grader = VALUES + "def test_other(submission): submission.call('ones', 1)\n"
+    verdict = judged(code, grader, "values", "other")
+    assert statuses(verdict) == {"values": "failed", "other": "passed"}
+    assert verdict.clauses[0].code == "ended"
+
+
+def test_exceptions_in_a_grader_reach_no_student(judged):
+    """The text of a grader's own assertion is not told."""
+    verdict = judged(ONES, "def test_values(submission): assert 'canary' == submission.call('ones', 1)")
+    assert verdict.clauses[0].code == "check"
+    assert "canary" not in verdict.to_text() + str(verdict.to_json())
+
+
+# -------------------------------------------------------------------------------------------- framework
+
+DRAW = """
+    import pathlib
+
+    @pytest.mark.parametrize("case", [1, 2])
+    def test_values(submission, generator, case):
+        with pathlib.Path({file!r}).open("a") as file:
+            print(torch.rand(1, generator=generator, dtype=torch.float64).item(), file=file)
+"""
+
+
+def test_inputs_are_the_same_at_each_regrade(judged, tmp_path):
+    """The generator of a test gives the same numbers at each run, and others than that of another test."""
+    file = tmp_path / "drawn"
+    for _ in range(2):
+        assert judged(ONES, DRAW.format(file=str(file))).score == 1
+    first, second, first_again, second_again = file.read_text().split()
+    assert (first, second) == (first_again, second_again)
+    assert first != second
+
+
+def test_an_edited_grader_counts(make_course, exercise_text, answer):
+    """A grader and its helper are read anew at each run, even when their size and time are the same."""
+    course = make_course({"task": (exercise_text("values"), "from tensorgrade import expect\n" + VALUES)})
+    grader = course.grader_file("demo", "task")
+    stamp = grader.stat().st_mtime_ns
+    assert answer(course, "task", ONES).score == 1
+    grader.write_text(grader.read_text().replace("torch.ones(3)", "torch.ones(4)"))
+    os.utime(grader, ns=(stamp, stamp))
+    assert answer(course, "task", ONES).score == 0
+
+
+def test_the_users_pytest_settings_do_not_matter(judged, monkeypatch):
+    """Options and plugins of the environment are kept out of a verdict."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option -k nothing")
+    monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
+    assert judged(ONES, VALUES).score == 1
+    assert os.environ["PYTEST_PLUGINS"] == "no_such_plugin"
+
+
+def test_probes_may_use_helpers_of_the_grader(judged):
+    """A probe travels with what it refers to."""
+    grader = """
+        OFFSET = 2
+        def shifted(x): return x + OFFSET
+        def probe(student, n): return shifted(student.ones(n))
+        def test_values(submission): expect(submission.run(probe, 2)).equals(torch.full((2,), 3.0))
+    """
+    verdict = judged(ONES, grader)
+    assert (verdict.score, verdict.flagged) == (1, None)
+
+
+def test_the_verdict_is_in_the_language_of_the_notebook(judged):
+    """Findings and words are Chinese for a Chinese notebook."""
+    verdict = judged("x = 1", VALUES, language="zh")
+    assert "没有定义" in verdict.to_text()
