@@ -28,7 +28,15 @@ def nested(depth):
 
 MESSAGES = [
     {},
-    {"none": None, "yes": True, "no": False, "zero": 0, "big": -(2**200), "float": 0.1, "text": "对角线 \N{PILE OF POO}"},
+    {
+        "none": None,
+        "yes": True,
+        "no": False,
+        "zero": 0,
+        "big": -(2**200),
+        "float": 0.1,
+        "text": "对角线 \N{PILE OF POO}",
+    },
     {"bytes": b"\x00\xff", "empty": b"", "more": [b"a", {"deep": b"bcd"}]},
     {"list": [1, [2, [3, []]]], "dict": {"a": {"b": {}}}},
 ]

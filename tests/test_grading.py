@@ -41,12 +41,12 @@ NO_PASS = {
     "skipped in part": VALUES + "def test_values__more(submission): pytest.skip('later')",
     "xfail that fails": "@pytest.mark.xfail\ndef test_values(submission): assert False",
     "xfail that passes": "@pytest.mark.xfail(strict=False)\ndef test_values(submission): pass",
+    "empty parameters": "@pytest.mark.parametrize('n', [])\ndef test_values(submission, n): pass",
     "xfail call": "def test_values(submission): pytest.xfail('known')",
 }
 FLAGGED = {
     "no test": "",
     "no test of the clause": "def test_other(submission): pass",
-    "empty parameters": "@pytest.mark.parametrize('n', [])\ndef test_values(submission, n): pass",
     "import error": "import no_such_module\n" + VALUES,
     "syntax error": VALUES + "def",
     "error of the grader": "def test_values(submission): len(3)",
@@ -121,7 +121,10 @@ def test_waiting_for_the_submission_is_not_computing(make_course, exercise_text,
 
 # ---------------------------------------------------------------------------------------------- students
 
-@pytest.mark.parametrize("patch", ["torch.equal", "torch.allclose", "torch.testing.assert_close", "torch.Tensor.__eq__"])
+
+@pytest.mark.parametrize(
+    "patch", ["torch.equal", "torch.allclose", "torch.testing.assert_close", "torch.Tensor.__eq__"]
+)
 def test_patched_comparisons_do_not_help(judged, patch):
     """The verdict is computed where the student's changes to torch do not reach."""
     code = f"{patch} = lambda *a, **k: True\ndef ones(n): return torch.zeros(n)"
@@ -133,7 +136,7 @@ def test_patched_comparisons_do_not_help(judged, patch):
 def test_patched_builtins_do_not_help(judged, name):
     """Nor do their changes to Python reach it."""
     code = f"import builtins\nbuiltins.{name} = lambda *a: True\ndef ones(n): return torch.zeros(n)"
-    verdict = judged(code, VALUES)
+    verdict = judged(code, VALUES, seconds=1)
     assert (verdict.score, verdict.flagged) == (0, None)
 
 
@@ -197,8 +200,9 @@ def test_output_and_warnings_cost_nothing(judged):
 def test_a_time_out_ends_the_exercise_with_its_reason(judged, statuses):
     """After a call over its limit the remaining tests are not run, and the reason is said."""
     code = "def ones(n):\n    while n == 3: pass\n    return torch.ones(n)"
-    grader = VALUES + "def test_other(submission): submission.call('ones', 1)\n"
-    verdict = judged(code, "def test_first(submission): submission.call('ones', 1)\n" + grader, "first", "values", "other", seconds=0.5)
+    other = "def test_{}(submission): submission.call('ones', 1)\n"
+    grader = other.format("first") + VALUES + other.format("other")
+    verdict = judged(code, grader, "first", "values", "other", seconds=0.5)
     assert statuses(verdict) == {"first": "passed", "values": "failed", "other": "not run"}
     assert "0.5 s" in verdict.reason
     assert verdict.flagged is None

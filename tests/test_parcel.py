@@ -23,7 +23,9 @@ def memory_of(tensor):
 def grader(tmp_path):
     """A module that the other side cannot import."""
     file = tmp_path / "hidden_grader.py"
-    file.write_text("OFFSET = 3\n\n\ndef shift(x):\n    return helper(x) + OFFSET\n\n\ndef helper(x):\n    return 2 * x\n")
+    file.write_text(
+        "OFFSET = 3\n\n\ndef shift(x):\n    return helper(x) + OFFSET\n\n\ndef helper(x):\n    return 2 * x\n"
+    )
     spec = importlib.util.spec_from_file_location("hidden_grader", file)
     module = importlib.util.module_from_spec(spec)
     sys.modules["hidden_grader"] = module

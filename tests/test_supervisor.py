@@ -95,7 +95,9 @@ def test_descriptors_are_few(process, tmp_path):
 
 def test_warnings_are_shown_as_in_a_kernel(process):
     """Warnings meant for users are shown, those that Python hides by default are not."""
-    shown = run(process, "import warnings\nfor kind in (ResourceWarning, ImportWarning, UserWarning): warnings.warn('w', kind)")
+    shown = run(
+        process, "import warnings\nfor kind in (ResourceWarning, ImportWarning, UserWarning): warnings.warn('w', kind)"
+    )
     assert "UserWarning" in shown
     assert "ResourceWarning" not in shown
     assert "ImportWarning" not in shown
@@ -218,13 +220,13 @@ def test_a_forged_cells_answer_has_outputs_or_is_a_protocol_error(process, outpu
     """An answer with the right id is believed only when each output is an object with a type."""
     run(process, FRAME)
     with pytest.raises(ProtocolError):
-        run(process, f"os.write(control, frame(b'{{\"id\": 3, \"outputs\": {outputs}}}'))")
+        run(process, f'os.write(control, frame(b\'{{"id": 3, "outputs": {outputs}}}\'))')
 
 
 def test_an_answer_too_many_is_a_protocol_error(process):
     """A forged answer costs the process, since the true one follows."""
     run(process, FRAME)
-    process.run_cell("os.write(control, frame(b'{\"id\": 3, \"outputs\": []}'))", 5, LIMIT)
+    process.run_cell('os.write(control, frame(b\'{"id": 3, "outputs": []}\'))', 5, LIMIT)
     with pytest.raises(ProtocolError):
         run(process, "1")
 

@@ -42,7 +42,7 @@ class Zygote:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "tensorgrade.zygote", str(theirs.fileno())],
+            [sys.executable, "-I", "-Xfrozen_modules=off", "-m", "tensorgrade.zygote", str(theirs.fileno())],
             env=_clean_environment(),
             cwd="/",
             pass_fds=[theirs.fileno()],

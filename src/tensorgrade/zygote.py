@@ -49,19 +49,17 @@ def main(descriptor: int) -> None:
 
 
 def _preload() -> Shell:
-    warnings.simplefilter("ignore")
-    import torch
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import torch
 
-    torch.set_num_threads(1)  # before the first operation: a pool of threads would not survive the fork
-    # building an optimizer imports torch._dynamo, and assert_close imports sympy: seconds that each child would pay
-    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-    torch.testing.assert_close(torch.zeros(1), torch.zeros(1))
-    import torch.func
-    import torch.utils.data
-
-    shell = Shell()
-    warnings.resetwarnings()
-    return shell
+        torch.set_num_threads(1)  # before the first operation: a pool of threads would not survive the fork
+        # building an optimizer imports torch._dynamo, and assert_close imports sympy: seconds that each child would pay
+        torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+        torch.testing.assert_close(torch.zeros(1), torch.zeros(1))
+        import torch.func
+        import torch.utils.data
+    return Shell()
 
 
 def _receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
