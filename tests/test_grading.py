@@ -52,9 +52,13 @@ FLAGGED = {
     "error of the grader": "def test_values(submission): len(3)",
     "error in part": VALUES + "def test_values__more(submission): len(3)",
     "error in a fixture": "@pytest.fixture\ndef broken(): len(3)\n\ndef test_values(submission, broken): pass",
-    "error in teardown": "@pytest.fixture\ndef broken():\n    yield\n    len(3)\n\ndef test_values(submission, broken): pass",
+    "error in teardown": (
+        "@pytest.fixture\ndef broken():\n    yield\n    len(3)\n\n" + "def test_values(submission, broken): pass"
+    ),
     "unknown fixture": "def test_values(submission, no_such_fixture): pass",
-    "what cannot be sent": "def test_values(submission): submission.call('ones', torch.ones(1, requires_grad=True) * 2)",
+    "what cannot be sent": (
+        "def test_values(submission): submission.call('ones', torch.ones(1, requires_grad=True) * 2)"
+    ),
     "accelerators": "def test_values(submission): submission.machine(accelerators=2).call('ones', 3)",
     "exit": VALUES + "def test_values__more(submission): pytest.exit('enough')",
     "exit at import": VALUES + "pytest.exit('enough')",
@@ -90,9 +94,11 @@ class Unused:
     seconds = 1.0
 
     def request(self, message):
+        """Refuse to answer."""
         raise SubmissionFailure(str(message))
 
     def with_accelerators(self, count):
+        """Return itself."""
         return self
 
 

@@ -30,16 +30,18 @@ def same_bytes(got, expected):
 
 
 class Pair(typing.NamedTuple):
+    """A tuple of a subclass."""
+
     first: int
     second: int
 
 
 class MyInt(int):
-    pass
+    """A number of a subclass."""
 
 
 class MyTensor(torch.Tensor):
-    pass
+    """A tensor of a subclass."""
 
 
 # ----------------------------------------------------------------------------------------------- tensors

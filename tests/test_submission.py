@@ -25,9 +25,11 @@ class OneProcess:
     seconds: float = 1.0
 
     def request(self, message):
+        """Ask the snapshot."""
         return self.snapshot.request(message, self.seconds)
 
     def with_accelerators(self, count):
+        """Refuse: there are none."""
         raise GraderError(f"no machine with {count}")
 
 
@@ -240,8 +242,8 @@ def test_work_that_does_not_grow_passes(submit, code):
 # ------------------------------------------------------------------------------------------------- lies
 
 LIES = {
-    "instructions": "process.work.measure = lambda f, *a, **k: (f(*a, **k), {'instructions': 'none', 'operations': []})",
-    "operations": "process.work.measure = lambda f, *a, **k: (f(*a, **k), {'instructions': 0, 'operations': 5})",
+    "instructions": "process.work.measure = lambda f, *a, **k: (f(*a), {'instructions': 'none', 'operations': []})",
+    "operations": "process.work.measure = lambda f, *a, **k: (f(*a), {'instructions': 0, 'operations': 5})",
     "no arguments": "process._call = lambda shell, request: {'arguments': ['list', []], 'keywords': ['dict', []]}",
     "other arguments": "process._call = lambda shell, request: {'value': None, 'arguments': ['int', 1]}",
     "no keywords": "process._call = lambda shell, request: {'value': None, 'arguments': ['list', [None]]}",
@@ -255,5 +257,9 @@ def test_a_malformed_answer_is_a_protocol_error(submit, lie):
     """A student who changes this package in their own process gets ProtocolError, never an error of the grader."""
     submission = submit(f"from tensorgrade import process\n{lie}\ndef f(x): return x")
     with pytest.raises(ProtocolError):
-        expect(submission.attempt("f", 1)).leaves_arguments()
-        submission.vectorised("f", (1,), (2,), (3,))
+        _use(submission)
+
+
+def _use(submission):
+    expect(submission.attempt("f", 1)).leaves_arguments()
+    submission.vectorised("f", (1,), (2,), (3,))

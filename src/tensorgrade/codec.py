@@ -30,22 +30,23 @@ _BUFFER = "$buffer"
 def encode(message: Message) -> bytes:
     """Return the frame of `message`; raises `ProtocolError` when it is larger than a frame may be."""
     buffers: list[bytes] = []
-    header = json.dumps(_without_buffers(message, buffers)).encode("ascii")
+    header = json.dumps(_without_buffers(message, buffers, [0])).encode("ascii")
     payload = b"".join(buffers)
     if len(header) > MAX_HEADER or len(payload) > MAX_PAYLOAD:
         raise ProtocolError(f"a message of {len(header)} + {len(payload)} bytes is larger than a frame may be")
     return _PREFIX.pack(len(header), len(payload)) + header + payload
 
 
-def _without_buffers(value: Plain, buffers: list[bytes]) -> Plain:
+def _without_buffers(value: Plain, buffers: list[bytes], offset: list[int]) -> Plain:
+    """Return `value` with references for its bytes, which go to `buffers`; `offset` holds where the next one begins."""
     if isinstance(value, bytes):
-        offset = sum(map(len, buffers))
         buffers.append(value)
-        return {_BUFFER: [offset, len(value)]}
+        offset[0] += len(value)
+        return {_BUFFER: [offset[0] - len(value), len(value)]}
     if isinstance(value, list):
-        return [_without_buffers(item, buffers) for item in value]
+        return [_without_buffers(item, buffers, offset) for item in value]
     if isinstance(value, dict):
-        return {key: _without_buffers(item, buffers) for key, item in value.items()}
+        return {key: _without_buffers(item, buffers, offset) for key, item in value.items()}
     return value
 
 
@@ -90,7 +91,10 @@ def _decode(header: bytes, payload: bytes) -> Message:
         raise ProtocolError(f"a frame's header is not JSON ({type(error).__name__})") from None
     if not isinstance(message, dict):
         raise ProtocolError("a frame's header is not an object")
-    return cast("Message", _with_buffers(message, payload, 0))
+    plain = _with_buffers(message, payload, 0)
+    if not isinstance(plain, dict):
+        raise ProtocolError("a frame's header is a buffer")
+    return plain
 
 
 def _with_buffers(value: object, payload: bytes, depth: int) -> Plain:

@@ -209,7 +209,7 @@ def _compare_tensors(
     if got.shape != tuple(expected.shape):
         raise Mismatch(finding("shape", f"got {got.shape}, expected {tuple(expected.shape)}", **names))
     if got.values is None:
-        raise Mismatch(finding("unread", **names, reason=got.unread or "?"))
+        raise Mismatch(finding("unread", got.unread or "", **names))
     rtol, atol = tolerance or _tolerance(got.dtype, expected.dtype, terms)
     try:
         torch.testing.assert_close(
@@ -274,7 +274,7 @@ def _change(before: Observed, after: Observed) -> str | None:
     if isinstance(before, (dict, list, tuple)) and type(before) is type(after):
         return _container_change(before, after)
     if isinstance(before, ObservedObject) and isinstance(after, ObservedObject):
-        return None if before.type_name == after.type_name else "content"
+        return _change(before.items, after.items) if before.type_name == after.type_name else "content"
     same = type(before) is type(after) and (before == after or before != before)  # noqa: PLR0124 - NaN
     return None if same else "content"
 

@@ -7,11 +7,12 @@ message, the name of a class of its own).
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
 from .exercise import Text
 
-_PUBLIC_MODULES = ("torch.", "collections.", "numpy.", "numbers.", "decimal.", "fractions.", "json.", "pickle.")
+_PUBLIC_LIBRARIES = {"builtins", "torch", "collections", "numpy", "numbers", "decimal", "fractions", "json", "pickle"}
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ def finding(code: str, detail: str = "", **facts: str) -> Finding:
 
 
 def public_type(name: str) -> str:
-    """The name of a type as a student may see it: their own classes are only "an object"."""
-    if "." not in name or name.startswith(_PUBLIC_MODULES):
-        return name.rsplit(".", 1)[-1] if not name.startswith("torch.Tensor") else "Tensor"
-    return "object"
+    """The name of a type as a student may see it: anything but a real type of a public library is "an object"."""
+    module, _, kind = name.rpartition(".")
+    public = (module or "builtins").split(".")[0] in _PUBLIC_LIBRARIES
+    library = sys.modules.get(module or "builtins") if public else None
+    return kind if library is not None and isinstance(vars(library).get(kind), type) else "object"
 
 
 def public_error(types: tuple[str, ...]) -> str:
@@ -85,8 +87,8 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "{subject_zh}的类型是 {got}，而要求的是 {expected}。",
     ),
     "unread": (
-        "The {subject} is a tensor without ordinary values: {reason}.",
-        "{subject_zh}是一个没有普通数值的张量：{reason}。",
+        "The {subject} is a tensor without ordinary values (too large, sparse, or without data).",
+        "{subject_zh}是一个没有普通数值的张量（过大、稀疏或没有数据）。",
     ),
     "shape": (
         "The {subject} does not have the shape that is asked for.",

@@ -25,7 +25,7 @@ from .errors import EngineError, GraderError, ProtocolError, SubmissionFailure, 
 from .exercise import Exercise, Language
 from .findings import Finding, Mismatch, finding
 from .submission import Machine, Submission
-from .verdict import ClauseVerdict, Status, Verdict
+from .verdict import ClauseVerdict, Status, Verdict, not_run
 
 GRADER_SECONDS = 60.0
 """How long one test of a grader may compute on the trusted side, without the time it waits for the submission."""
@@ -52,13 +52,20 @@ def judge(
     exercise: Exercise, grader: Path, machine: Machine, language: Language, grader_seconds: float = GRADER_SECONDS
 ) -> Verdict:
     """Return the verdict of `grader` on the submission that `machine` runs."""
+    if not grader.is_file():
+        return not_run(exercise, language, None, flagged=f"{grader}: the grader is missing")
     _forget(grader.parent)
     run = _GraderRun(exercise, grader, machine, _Clock(grader_seconds))
     with _undisturbed_pytest():
         arguments = [str(grader), f"--rootdir={grader.parent}", f"-c={os.devnull}", f"--confcutdir={grader.parent}"]
-        status = pytest.main([*arguments, "--import-mode=importlib", *_OPTIONS], plugins=[run])
+        try:
+            status = pytest.main([*arguments, "--import-mode=importlib", *_OPTIONS], plugins=[run])
+        finally:
+            _forget(grader.parent)  # graders in other folders may have modules of the same names
     if status == pytest.ExitCode.USAGE_ERROR:
         raise EngineError(f"pytest did not accept our options for {grader}; report this as a bug")
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        run.note_fault(f"pytest ended with {status!r} before all tests had run")
     return run.verdict(language)
 
 
@@ -133,6 +140,7 @@ class _GraderRun:
         self._ended: Finding | None = None
         self._crashes = 0
         self._faults: list[str] = []
+        self._waiting: dict[str, pytest.Item] = {}
 
     # ---------------------------------------------------------------------------------------- fixtures
 
@@ -154,6 +162,9 @@ class _GraderRun:
         with self._clock.running():
             return (yield)
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._waiting = {item.nodeid: item for item in session.items}
+
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if self._ended is not None:
             pytest.skip("the submission cannot answer any more")
@@ -168,17 +179,23 @@ class _GraderRun:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._faults.append(f"{self._grader}: the grader cannot be loaded: {_last_line(report.longreprtext)}")
+            self.note_fault(f"the grader cannot be loaded: {_last_line(report.longreprtext)}")
 
     def pytest_internalerror(self, excrepr: object) -> None:
-        self._faults.append(f"{self._grader}: pytest failed: {_last_line(str(excrepr))}")
+        self.note_fault(f"pytest failed: {_last_line(str(excrepr))}")
 
     # ---------------------------------------------------------------------------------------- outcomes
 
+    def note_fault(self, fault: str) -> None:
+        """Note what is wrong with the grader; that flags the exercise."""
+        self._faults.append(f"{self._grader}: {fault}")
+
     def _note(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-        outcomes = self._outcomes.get(clause_of(getattr(item, "originalname", item.name)) or "")
+        if call.when != "setup":
+            self._waiting.pop(item.nodeid, None)
+        outcomes = self._outcomes.get(_clause_of_item(item))
         if outcomes is None:
-            self._faults.append(f"{self._grader}: {item.name} belongs to no clause of {self._exercise.id}")
+            self.note_fault(f"{item.name} belongs to no clause of {self._exercise.id}")
             return
         error = call.excinfo.value if call.excinfo else None
         if report.passed and not hasattr(report, "wasxfail"):
@@ -186,6 +203,8 @@ class _GraderRun:
                 outcomes.append((Status.PASSED, None))
         elif report.skipped or report.passed:
             outcomes.append((Status.NOT_RUN, None))
+            if self._ended is None:
+                self.note_fault(f"{item.name} was skipped")
         elif isinstance(error, SubmissionFailure):
             outcomes.append((Status.FAILED, self._failure(error)))
         elif isinstance(error, Mismatch):
@@ -194,7 +213,7 @@ class _GraderRun:
             outcomes.append((Status.FAILED, finding("check")))
         else:
             outcomes.append((Status.NOT_RUN, None))
-            self._faults.append(f"{self._grader}: {item.name}: {_last_line(report.longreprtext)}")
+            self.note_fault(f"{item.name}: {_last_line(report.longreprtext)}")
 
     def _failure(self, error: SubmissionFailure) -> Finding:
         """What a lost answer means: a time-out ends the run, since others would follow; so do several crashes."""
@@ -206,10 +225,12 @@ class _GraderRun:
 
     def verdict(self, language: Language) -> Verdict:
         """Put the outcomes together."""
+        for item in self._waiting.values():
+            self._outcomes.get(_clause_of_item(item), []).append((Status.NOT_RUN, None))
         clauses = tuple(self._clause(name, outcomes, language) for name, outcomes in self._outcomes.items())
         untested = [name for name, outcomes in self._outcomes.items() if not outcomes]
         if untested and not self._faults:
-            self._faults.append(f"{self._grader}: no test for the clause {', '.join(untested)}")
+            self.note_fault(f"no test for the clause {', '.join(untested)}")
         return Verdict(
             exercise=self._exercise.name,
             title=self._exercise.title.get(language),
@@ -240,6 +261,10 @@ class _GraderRun:
 def clause_of(test: str) -> str | None:
     """The clause that a test function belongs to by its name, or None: ``test_values__empty`` tests ``values``."""
     return test.removeprefix("test_").partition("__")[0] if test.startswith("test_") else None
+
+
+def _clause_of_item(item: pytest.Item) -> str:
+    return clause_of(getattr(item, "originalname", None) or item.name) or ""
 
 
 def _finding_of(error: SubmissionFailure, seconds: float) -> Finding:

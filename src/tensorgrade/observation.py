@@ -176,7 +176,7 @@ class Observer:
                     "grad_fn": None if tensor.grad_fn is None else type(tensor.grad_fn).__name__,
                     "grad": None if grad is None else self._tensor(grad),
                     "version": 0 if tensor.is_inference() else tensor._version,
-                    "storage": self._storage(tensor) if strided else -1,
+                    "storage": self._storage(tensor) if strided else -1 - self._identity(tensor),
                     "identity": self._identity(tensor),
                     "type_name": type_name(type(tensor)),
                 },
@@ -271,7 +271,7 @@ def _read_tensor(facts: Any) -> ObservedTensor:
         dtype=dtype,
         stride=tuple(_int(step) for step in facts["stride"]),
         offset=_int(facts["offset"]),
-        device=_str(facts["device"]),
+        device=str(torch.device(_str(facts["device"]))),
         requires_grad=_bool(facts["requires_grad"]),
         is_leaf=_bool(facts["is_leaf"]),
         grad_fn=None if facts["grad_fn"] is None else _str(facts["grad_fn"]),
@@ -317,7 +317,7 @@ def _read_module(name: Any, identity: Any, training: Any, parameters: Any, buffe
 
 
 def _dtype(name: object) -> torch.dtype:
-    dtype = getattr(torch, _str(name), None)
+    dtype = vars(torch).get(_str(name))
     if not isinstance(dtype, torch.dtype):
         raise ProtocolError("a dtype is unknown")
     return dtype

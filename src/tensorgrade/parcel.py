@@ -70,6 +70,8 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]
             raise GraderError("a tensor with a graph cannot be sent to the submission; build it in a probe")
         if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
             raise GraderError(f"a tensor of type {type(tensor).__name__} cannot be sent; build it in a probe")
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu":
+            raise GraderError(f"a {tensor.layout} tensor on {tensor.device} cannot be sent; build it in a probe")
         storage = tensor.untyped_storage()
         storage = self._storages.setdefault(storage.data_ptr() or id(storage), storage)
         layout = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
@@ -97,7 +99,7 @@ def _tensor_from(
     requires_grad, is_parameter, is_conj, is_neg = flags
     tensor = torch.empty(0, dtype=dtype).set_(storage, *layout)
     if is_conj:
-        tensor = torch._C._conj(tensor)  # type: ignore[attr-defined]
+        tensor = torch._conj(tensor)
     if is_neg:
         tensor = torch._neg_view(tensor)
     if is_parameter:

@@ -88,5 +88,9 @@ def _grade(job: Job) -> Graded:
     faulthandler.dump_traceback_later(2 * job.seconds + _WATCHDOG_SECONDS, exit=True)
     try:
         return grade(job, _zygote)
+    except EngineError:
+        _zygote.close()  # the next job gets a new one, whatever befell this
+        _start_worker()
+        raise
     finally:
         faulthandler.cancel_dump_traceback_later()

@@ -133,9 +133,15 @@ class _NotebookRun:
     def snapshot(self) -> Process:
         """A process in the state of this notebook that nothing else depends on."""
         process = self._ready()
-        if process.can_fork():
+        if not process.can_fork():
+            return self._start()
+        try:
             return process.snapshot()
-        return self._start()
+        except SubmissionFailure:
+            # an earlier snapshot may have taken its parent along; that must not cost this exercise
+            if process.alive:
+                raise
+            return self.snapshot()
 
     def _run_cell(self, cell: CellJob) -> CellRun:
         try:
@@ -168,13 +174,14 @@ class _NotebookRun:
         """The process of this notebook, in the state that its cells so far have made."""
         if self._process is None or not self._process.alive:
             self.close()
+            self._starts += 1
+            if self._starts > MAX_RESTARTS:
+                raise ProcessEnded("the process ended too often")
             self._process = self._start()
         return self._process
 
     def _start(self) -> SubmissionProcess:
-        self._starts += 1
-        if self._starts > MAX_RESTARTS:
-            raise ProcessEnded("the process ended too often")
+        """Start a process and run the cells so far in it."""
         process = self._zygote.start(self._confinement, SEED)
         try:
             for cell in self._done:

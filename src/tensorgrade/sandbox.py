@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -54,6 +55,18 @@ def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent ends."""
     if _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all descendants whose own parent ends."""
+    if _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def children() -> set[int]:
+    """The process ids of this process's children."""
+    lists = (Path(f"/proc/self/task/{task}/children").read_text() for task in os.listdir("/proc/self/task"))
+    return {int(pid) for pids in lists for pid in pids.split()}
 
 
 def _close_all_but(keep: frozenset[int]) -> None:

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from .codec import Message, Plain
 from .errors import ProtocolError, TimeLimitExceeded
 from .findings import Mismatch, finding, public_error
 from .observation import Observed, Observer, read
 from .parcel import pack
+
+Kind = TypeVar("Kind")
 
 WORK_SLACK = 40
 
@@ -142,18 +144,21 @@ class Submission:
         before = Observer()
         observed_before = before.describe(list(arguments)), before.describe(keywords)
         answer = self._request({"do": "call", "name": name, "parcel": parcel, "measure": measure})
-        if "arguments" not in answer:
+        if "arguments" not in answer and _asked_in_vain(answer) == name:
             raise Mismatch(finding("undefined", name=name))
+        after = _tuple(answer.get("arguments")), _dict(answer.get("keywords"))
+        if len(after[0]) != len(arguments) or set(after[1]) != set(keywords):
+            raise ProtocolError("a call's answer has other arguments than the call")
         return Attempt(
             name=name,
             value=read(answer.get("value")),
             error=_error(answer),
             before=_tuple(observed_before[0]),
-            arguments=_tuple(answer["arguments"]),
+            arguments=after[0],
             keywords_before=_dict(observed_before[1]),
-            keywords=_dict(answer.get("keywords")),
-            instructions=cast("int", answer.get("instructions", 0)),
-            operations=tuple(map(str, cast("list[Plain]", answer.get("operations", [])))),
+            keywords=after[1],
+            instructions=_of_type(int, answer.get("instructions", 0)),
+            operations=tuple(map(str, _of_type(list, answer.get("operations", [])))),
         )
 
     def _request(self, message: Message) -> Message:
@@ -170,12 +175,24 @@ def _modules_under(folder: Path) -> list[ModuleType]:
     return [module for module in modules if (getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}")]
 
 
-def _undefined(answer: Message, probe: Callable[..., object]) -> str | None:
-    """The name that `probe` asked for in vain; only names that stand in the probe are believed."""
+def _asked_in_vain(answer: Message) -> str | None:
+    """The name that the notebook does not define, as the submission process says."""
     error = answer.get("error")
     name = error.get("undefined") if isinstance(error, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _undefined(answer: Message, probe: Callable[..., object]) -> str | None:
+    """The name that `probe` asked for in vain; only names that stand in the probe are believed."""
+    name = _asked_in_vain(answer)
     code = getattr(probe, "__code__", None)
-    return name if isinstance(name, str) and code is not None and name in code.co_names else None
+    return name if code is not None and name in code.co_names else None
+
+
+def _of_type(kind: type[Kind], value: object) -> Kind:
+    if type(value) is not kind:
+        raise ProtocolError(f"an answer has something else where it should have a {kind.__name__}")
+    return value
 
 
 def _error(answer: Message) -> RaisedError | None:

@@ -73,28 +73,27 @@ class Zygote:
     def start(self, confinement: Confinement, seed: int) -> SubmissionProcess:
         """Fork a submission process that is confined as asked for, its `random` seeded."""
         self.wait_until_ready()
-        ours, theirs = socket.socketpair()
-        streams = [os.pipe(), os.pipe()]
-        request = {"fork": {"confinement": asdict(confinement), "seed": seed}}
-        passed = [theirs.fileno(), *(write for _, write in streams)]
-        try:
-            socket.send_fds(self._control, [json.dumps(request).encode()], passed)
-            reply, descriptors = self._receive()
-        finally:
-            theirs.close()
-            for _, write in streams:
-                os.close(write)
+        with contextlib.ExitStack() as ours_on_failure, contextlib.ExitStack() as theirs:
+            ours, protocol = socket.socketpair()
+            ours_on_failure.callback(ours.close)
+            theirs.callback(protocol.close)
+            streams = []
+            for _ in ("stdout", "stderr"):
+                read, write = os.pipe()
+                ours_on_failure.callback(os.close, read)
+                theirs.callback(os.close, write)
+                streams.append((read, write))
+            request = {"fork": {"confinement": asdict(confinement), "seed": seed}}
+            passed = [protocol.fileno(), *(write for _, write in streams)]
+            reply, descriptors = self._ask(request, passed)
+            ours_on_failure.pop_all()
         process = SubmissionProcess(self, reply["forked"], ours, descriptors[0], [_RawStream(r) for r, _ in streams])
         process.wait_until_confined()
         return process
 
     def end(self, pid: int) -> Message:
         """Kill the process group of the submission process `pid`; returns its wait status and CPU seconds."""
-        try:
-            self._control.send(json.dumps({"end": pid}).encode())
-        except OSError as error:
-            raise EngineError(f"the zygote is gone ({error}): {self._said()}") from error
-        return self._receive()[0]
+        return self._ask({"end": pid}, [])[0]
 
     def close(self) -> None:
         """End the zygote and every process it has forked."""
@@ -105,6 +104,13 @@ class Zygote:
             self._process.kill()
             self._process.wait()
         self._messages.close()
+
+    def _ask(self, request: dict[str, Any], descriptors: list[int]) -> tuple[dict[str, Any], list[int]]:
+        try:
+            socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
+        except OSError as error:
+            raise EngineError(f"the zygote is gone ({error}): {self._said()}") from error
+        return self._receive()
 
     def _receive(self) -> tuple[dict[str, Any], list[int]]:
         try:
@@ -164,6 +170,10 @@ class _RawStream:
         text = self._kept.decode("utf-8", "replace")
         self._kept.clear()
         return text
+
+
+def _is_output(output: Plain) -> bool:
+    return isinstance(output, dict) and isinstance(output.get("output_type"), str)
 
 
 class Process:
@@ -290,7 +300,8 @@ class SubmissionProcess(Process):
         """Run one cell; the answer has ``outputs``, ``ok`` and ``execution_count`` (see `tensorgrade.shell`)."""
         answer = self.request({"do": "cell", "source": source, "output_limit": output_limit}, seconds)
         outputs = answer.get("outputs")
-        if not isinstance(outputs, list):
+        if not isinstance(outputs, list) or not all(map(_is_output, outputs)):
+            self.kill()
             raise ProtocolError("a cell's answer has no outputs")
         raw = [(name, stream.take()) for name, stream in zip(("stdout", "stderr"), self._streams, strict=True)]
         extra: list[Plain] = [{"output_type": "stream", "name": name, "text": text} for name, text in raw if text]
@@ -349,7 +360,7 @@ class SubmissionProcess(Process):
             if os.getsid(pid) != self.pid:
                 os.close(handle)
                 raise ProtocolError("an answer from a foreign process")
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, SubmissionFailure) as error:
             ours.close()
             self.kill()
             raise ProcessEnded("the process could not be copied") from error

@@ -29,7 +29,7 @@ _PACKET = 1 << 16
 
 def main(descriptor: int) -> None:
     """Preload, report ``ready``, and answer requests until the other side closes the socket."""
-    sandbox.die_with_parent()
+    sandbox.adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trusted side, which ends us in order
     control = socket.socket(fileno=descriptor)
     shell = _preload()
@@ -42,10 +42,10 @@ def main(descriptor: int) -> None:
         if "fork" in message:
             children.add(_fork(control, shell, message["fork"], descriptors))
         else:
-            control.send(json.dumps(_end(message["end"])).encode())
             children.discard(message["end"])
-    for child in children:
-        _end(child)
+            control.send(json.dumps(_end(message["end"], children)).encode())
+    while children:
+        _end(children.pop(), children)
 
 
 def _preload() -> Shell:
@@ -99,12 +99,17 @@ def _become_submission(shell: Shell, job: dict[str, Any], descriptors: list[int]
         os._exit(status)
 
 
-def _end(child: int) -> dict[str, Any]:
+def _end(child: int, others: set[int]) -> dict[str, Any]:
+    """Kill a submission process and all that it left, also what left its process group."""
     try:
         os.killpg(child, signal.SIGKILL)
     except ProcessLookupError:  # it died before it had a group of its own
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
+    while orphans := sandbox.children() - others:
+        for orphan in orphans:
+            os.kill(orphan, signal.SIGKILL)
+            os.waitpid(orphan, 0)
     return {"ended": child, "status": status, "cpu_seconds": usage.ru_utime + usage.ru_stime}
 
 
