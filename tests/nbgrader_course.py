@@ -1,5 +1,6 @@
 """A real course in a temporary folder, graded by the real nbgrader: what the tests of the bridge are built from."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -95,7 +96,9 @@ class NbgraderCourse:
 
     def run(self, *arguments):
         """Run a Python module in the course's folder, away from the settings of whoever runs the tests."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "PYTEST", "NBGRADER"))}
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "PYTEST", "NBGRADER"))
+        }
         environment = {**kept, "HOME": str(self.root), "PYTHONWARNINGS": "ignore", **self.settings}
         return subprocess.run(
             [sys.executable, "-m", *arguments],
@@ -139,10 +142,16 @@ class NbgraderCourse:
         """Where nbgrader keeps the gradebook."""
         return f"sqlite:///{self.root / 'gradebook.db'}"
 
-    def grades(self, assignment="create"):
-        """What the gradebook says of each student's graded cells: ``{student: {cell: facts}}``."""
+    @contextlib.contextmanager
+    def gradebook(self):
+        """The gradebook, open."""
         with warnings.catch_warnings(), Gradebook(self.database) as gradebook:
             warnings.simplefilter("ignore")  # nbgrader 0.9.6 uses what SQLAlchemy 2 calls legacy
+            yield gradebook
+
+    def grades(self, assignment="create"):
+        """What the gradebook says of each student's graded cells: ``{student: {cell: facts}}``."""
+        with self.gradebook() as gradebook:
             return {
                 submission.student.id: {
                     grade.name: {

@@ -122,6 +122,8 @@ class Zygote:
         return json.loads(packet), descriptors
 
     def _said(self) -> str:
+        if self._messages.closed:
+            return "it has been closed"
         self._messages.seek(0)
         return self._messages.read().decode("utf-8", "replace").strip()[-2000:] or "it said nothing"
 
@@ -320,6 +322,9 @@ class SubmissionProcess(Process):
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         try:
             self._send_descriptor_after_request(theirs, seconds)
+        except SubmissionFailure:
+            ours.close()
+            raise
         finally:
             theirs.close()
         return Process(ours, self._handle_of_peer(ours, seconds), [])
