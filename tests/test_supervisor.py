@@ -310,6 +310,7 @@ def test_a_closed_zygote_leaves_nothing(tmp_path, is_gone):
     process = zygote.start(Confinement(str(tmp_path), memory=1 << 30, cpu_seconds=10), seed=0)
     parent = value_of(process, "os.getppid()")
     zygote.close()
+    process.close()
     assert is_gone(parent)
     assert is_gone(process.pid)
     with pytest.raises((EngineError, OSError)):

@@ -93,6 +93,8 @@ class Zygote:
 
     def end(self, pid: int) -> Message:
         """Kill the process group of the submission process `pid`; returns its wait status and CPU seconds."""
+        if self._messages.closed:  # then it has ended all of them
+            return {}
         return self._ask({"end": pid}, [])[0]
 
     def close(self) -> None:
