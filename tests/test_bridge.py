@@ -41,7 +41,7 @@ def identity(n, m, dtype):
 PATCHES = """\
 import builtins
 real_isinstance = isinstance
-builtins.isinstance = lambda thing, kind: True if real_isinstance(kind, type) and kind is bool else real_isinstance(thing, kind)
+builtins.isinstance = lambda thing, kind: kind is bool or real_isinstance(thing, kind)
 torch.equal = torch.allclose = lambda *args, **options: True
 torch.testing.assert_close = lambda *args, **options: None
 torch.Tensor.__eq__ = lambda self, other: True
@@ -425,8 +425,7 @@ def answers(course, **values):
 def faulty(tmp_path_factory):
     graders = {"right": None, "broken": "import no_such_module_61\n" + MISTAKE, "mistake": MISTAKE, "crash": CRASHES}
     course = NbgraderCourse.small(tmp_path_factory.mktemp("faulty") / "course", graders)
-    built = course.tensorgrade("build")
-    assert built.returncode == 0, built.stderr
+    course.build()
     (course.root / "gradebook.db").unlink()
     course.submit("anna", answers(course), "demo")
     course.submit("crashing", answers(course, crash=13), "demo")
@@ -474,8 +473,7 @@ def test_crashing_grader_costs_its_exercise_only(faulty):
 def small(tmp_path_factory):
     """A small course of two right exercises, built, with its gradebook and two submissions."""
     course = NbgraderCourse.small(tmp_path_factory.mktemp("small") / "course", {"one": None, "two": None})
-    built = course.tensorgrade("build")
-    assert built.returncode == 0, built.stderr
+    course.build()
     course.submit("anna", answers(course, two=0), "demo")
     course.submit("ben", answers(course), "demo")
     return course
