@@ -1,7 +1,7 @@
 """Workers that grade jobs in processes of their own, each with a zygote.
 
-Trusted side. A grader that hangs or crashes takes its worker with it, never nbgrader: the job is tried once more in a
-new worker and then reported. The pool is a `concurrent.futures.ProcessPoolExecutor` that is replaced when it breaks.
+Trusted side. A grader that hangs or crashes takes its worker with it, never nbgrader: the job is tried again in a new
+worker, at last without that grader. The pool is a `ProcessPoolExecutor` that is replaced when it breaks.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ import faulthandler
 import multiprocessing
 import os
 import signal
+import tempfile
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import EngineError
@@ -37,19 +41,26 @@ class WorkerPool:
     def grade(self, job: Job) -> Graded:
         """Return the result of `job`.
 
-        Raises `EngineError` when workers die with it, and whatever `tensorgrade.runner.grade` raises.
+        A grader that ends its worker `ATTEMPTS` times is abandoned: its exercise is flagged and the others are judged.
+        Raises `EngineError` when workers die for no grader's sake, and whatever `tensorgrade.runner.grade` raises.
         """
-        for _ in range(ATTEMPTS):
-            try:
-                return self._started().submit(_grade, job).result()
-            except BrokenProcessPool:
-                self.close()
-            except KeyboardInterrupt:
-                self.close()
-                raise
-        raise EngineError(
-            f"the worker process died {ATTEMPTS} times while grading this notebook: a hidden grader crashes or hangs it"
-        )
+        deaths: Counter[str] = Counter()
+        with tempfile.TemporaryDirectory() as folder:
+            journal = Path(folder) / "judging"
+            while deaths[""] < ATTEMPTS:
+                journal.write_text("", encoding="utf-8")
+                try:
+                    return self._started().submit(_grade, job, journal).result()
+                except BrokenProcessPool:
+                    self.close()
+                except KeyboardInterrupt:
+                    self.close()
+                    raise
+                judging = journal.read_text(encoding="utf-8")
+                deaths[judging] += 1
+                if judging and deaths[judging] == ATTEMPTS:
+                    job = replace(job, abandoned=job.abandoned | {judging})
+        raise EngineError(f"the worker process died {ATTEMPTS} times while running this notebook")
 
     def close(self) -> None:
         """End the workers at once, and with them their zygotes and submission processes."""
@@ -80,14 +91,14 @@ def _start_worker() -> None:
     atexit.register(_zygote.close)
 
 
-def _grade(job: Job) -> Graded:
+def _grade(job: Job, journal: Path) -> Graded:
     from .runner import grade
 
     if _zygote is None:
         raise EngineError("a worker was used before it was started; report this as a bug")
     faulthandler.dump_traceback_later(2 * job.seconds + _WATCHDOG_SECONDS, exit=True)
     try:
-        return grade(job, _zygote)
+        return grade(job, _zygote, journal)
     except EngineError:
         _zygote.close()  # the next job gets a new one, whatever befell this
         _start_worker()

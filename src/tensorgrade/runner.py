@@ -7,22 +7,24 @@ outputs, and the run goes on behind it.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from .codec import Message
 from .course import Course
-from .errors import EngineError, GraderError, ProcessEnded, SubmissionFailure, TimeLimitExceeded
-from .exercise import Assignment, Language
+from .errors import GraderError, ProcessEnded, SubmissionFailure, TimeLimitExceeded
+from .exercise import Assignment, Exercise, Language
 from .findings import finding
 from .grading import judge
 from .sandbox import Confinement
 from .supervisor import Process, SubmissionProcess, Zygote
-from .verdict import Verdict
+from .verdict import Verdict, not_run
 
 OUTPUT_LIMIT = 1 << 20
 MAX_RESTARTS = 5
@@ -50,6 +52,7 @@ class Job:
         files: the folder whose files (other than notebooks) lie beside the notebook; a private copy is made.
         memory: bytes that the submission may allocate.
         seconds: wall-clock limit of the whole notebook.
+        abandoned: exercises whose grader has ended workers; they are flagged and not judged.
     """
 
     cells: tuple[CellJob, ...]
@@ -59,6 +62,7 @@ class Job:
     files: Path | None
     memory: int
     seconds: float
+    abandoned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -77,15 +81,19 @@ class Graded:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
 
-def grade(job: Job, zygote: Zygote) -> Graded:
-    """Return the result of `job`; raises an `AuthorError` for a course that cannot be loaded, or `EngineError`."""
+def grade(job: Job, zygote: Zygote, journal: Path | None = None) -> Graded:
+    """Return the result of `job`.
+
+    While an exercise is judged, its name stands in the file `journal`: should the grader end this process, its owner
+    knows which one did. Raises an `AuthorError` for a course that cannot be loaded, or `EngineError`.
+    """
     course = Course(job.course)
     assignment = course.load(job.assignment) if job.assignment else None
     with tempfile.TemporaryDirectory(prefix="job-") as folder:
         _copy_files(job.files, Path(folder))
         run = _NotebookRun(job, zygote, folder)
         try:
-            return run.grade(course, assignment)
+            return run.grade(course, assignment, journal)
         finally:
             run.close()
 
@@ -94,6 +102,15 @@ def _copy_files(source: Path | None, target: Path) -> None:
     if source is None or not source.is_dir():
         return
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.ipynb"), dirs_exist_ok=True, symlinks=True)
+
+
+@contextlib.contextmanager
+def _noted(exercise: str, journal: Path | None) -> Iterator[None]:
+    if journal is not None:
+        journal.write_text(exercise, encoding="utf-8")
+    yield
+    if journal is not None:
+        journal.write_text("", encoding="utf-8")
 
 
 class _NotebookRun:
@@ -108,7 +125,7 @@ class _NotebookRun:
         self._starts = 0
         self._deadline = time.monotonic() + job.seconds
 
-    def grade(self, course: Course, assignment: Assignment | None) -> Graded:
+    def grade(self, course: Course, assignment: Assignment | None, journal: Path | None) -> Graded:
         runs: list[CellRun | None] = []
         verdicts: dict[str, Verdict] = {}
         for cell in self._job.cells:
@@ -116,14 +133,21 @@ class _NotebookRun:
                 runs.append(self._run_cell(cell))
                 continue
             runs.append(None)
-            machine = _Snapshots(self, cell.seconds)
-            try:
-                exercise = assignment.exercise(cell.exercise)
-                grader = course.grader_file(assignment.name, exercise.name)
-                verdicts[exercise.name] = judge(exercise, grader, machine, self._job.language)
-            finally:
-                machine.close()
+            exercise = assignment.exercise(cell.exercise)
+            grader = course.grader_file(assignment.name, exercise.name)
+            with _noted(exercise.name, journal):
+                verdicts[exercise.name] = self._judge(exercise, grader, cell.seconds)
         return Graded(tuple(runs), verdicts)
+
+    def _judge(self, exercise: Exercise, grader: Path, seconds: float) -> Verdict:
+        if exercise.name in self._job.abandoned:
+            flagged = f"{grader}: the grader ended the process that it ran in, or hung"
+            return not_run(exercise, self._job.language, None, flagged)
+        machine = _Snapshots(self, seconds)
+        try:
+            return judge(exercise, grader, machine, self._job.language)
+        finally:
+            machine.close()
 
     def close(self) -> None:
         if self._process is not None:
@@ -221,6 +245,3 @@ def _stopped(name: str, code: str, language: Language, **facts: str) -> CellRun:
     """What stands in a notebook for a cell that gave no outputs."""
     sentence = finding(code, **facts).text.get(language)
     return CellRun(({"output_type": "error", "ename": name, "evalue": sentence, "traceback": [f"{name}: {sentence}"]},))
-
-
-__all__ = ["CellJob", "CellRun", "EngineError", "Graded", "Job", "grade"]

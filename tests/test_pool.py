@@ -1,0 +1,85 @@
+"""Workers: real processes, killed by real graders."""
+
+import multiprocessing
+import os
+
+import pytest
+
+from tensorgrade.pool import WorkerPool
+from tensorgrade.runner import CellJob, Job
+
+DIES_ONCE = """
+    import os
+    from pathlib import Path
+
+    def test_values(submission):
+        died = Path({died!r})
+        if not died.exists():
+            died.write_text(str(os.getppid()))
+            os._exit(1)
+        expect(submission.call("task")).equals(42)
+"""
+
+DIES = "import os\n\ndef test_values(submission):\n    os._exit(1)\n"
+
+
+@pytest.fixture
+def pool():
+    pool = WorkerPool()
+    yield pool
+    pool.close()
+
+
+def job(course):
+    cells = (CellJob("def task():\n    return 42", 5.0), CellJob("", 5.0, "task"))
+    return Job(cells, course.root, "demo", "en", None, memory=1 << 30, seconds=60.0)
+
+
+def test_worker_that_dies_once_is_replaced(pool, make_course, exercise_text, tmp_path):
+    """A job whose worker dies is graded by a new worker."""
+    grader = DIES_ONCE.format(died=str(tmp_path / "died"))
+    course = make_course({"task": (exercise_text("values"), grader)})
+    assert pool.grade(job(course)).verdicts["task"].score == 1
+    assert (tmp_path / "died").read_text() == str(os.getpid())
+
+
+def test_grader_that_always_kills_its_worker_is_abandoned(pool, make_course, exercise_text):
+    """A grader that ends its worker twice is named and flags its exercise, and the pool stays usable."""
+    course = make_course({"task": (exercise_text("values"), DIES)})
+    verdict = pool.grade(job(course)).verdicts["task"]
+    assert verdict.score == 0
+    assert str(course.grader_file("demo", "task")) in verdict.flagged
+    course.grader_file("demo", "task").write_text(
+        "def test_values(submission):\n    assert submission.call('task') == 42\n"
+    )
+    assert pool.grade(job(course)).verdicts["task"].score == 1
+
+
+def test_close_leaves_no_process(make_course, exercise_text, is_gone):
+    """After ``close`` the worker, its zygote and all submission processes are gone; closing again is harmless."""
+    grader = "def test_values(submission):\n    assert submission.call('task') == 42\n"
+    course = make_course({"task": (exercise_text("values"), grader)})
+    pool, before = WorkerPool(), set(descendants(os.getpid()))
+    pool.grade(job(course))
+    started = set(descendants(os.getpid())) - before
+    assert len(started) >= 2
+    pool.close()
+    pool.close()
+    assert not [process for process in started if not is_gone(process)]
+    assert not multiprocessing.active_children()
+
+
+def descendants(process):
+    """The ids of all processes below `process`, from /proc."""
+    children = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as stat:  # noqa: PTH123 - a process may be gone at any time
+                parent = int(stat.read().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(name))
+    below = list(children.get(process, ()))
+    for child in below:
+        below += children.get(child, ())
+    return below

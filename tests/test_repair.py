@@ -1,0 +1,206 @@
+"""Reading and repairing notebooks that are anything but well-formed."""
+
+import copy
+import json
+import random
+
+import nbformat
+import pytest
+from nbgrader.preprocessors import CheckCellMetadata
+
+from tensorgrade.bridge.repair import RepairNotebook, readable
+from tests.nbgrader_course import NbgraderCourse, cell_of, grade_id
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore"
+)  # nbformat warns about what is wrong with a notebook; that is the point
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """A course whose gradebook knows the assignment demo."""
+    course = NbgraderCourse.small(tmp_path_factory.mktemp("repair") / "course", {"one": None, "two": None})
+    course.build()
+    return course
+
+
+@pytest.fixture
+def repaired(course):
+    """Read and repair a text as nbgrader's first steps would; returns the notebook."""
+
+    def repair(text, **told):
+        place = {"db_url": course.database, "assignment": "demo", "notebook": "demo", "student": "anna"}
+        notebook, _ = RepairNotebook().preprocess(readable(text), {"nbgrader": place, **told})
+        return notebook
+
+    return repair
+
+
+def released(course):
+    return json.loads((course.root / "release/demo/demo.ipynb").read_text())
+
+
+def graded_cells(notebook):
+    return sorted(grade_id(cell) for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no",
+        "3",
+        "null",
+        "[]",
+        "{}",
+        '"text"',
+        "[" * 100_000,
+        '{"nbformat": "4"}',
+        '{"nbformat": null}',
+        "\0",
+        "NaN",
+    ],
+)
+def test_no_notebook_is_a_value_error(text):
+    """What is not a notebook is refused with a reason."""
+    with pytest.raises(ValueError, match=r"^it is |^nbformat cannot"):
+        readable(text)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [None, 3, "cells", {}, [None], [3], [[]], ["cell"], [{}], [{"cell_type": 3}], [{"cell_type": "evil"}]],
+)
+def test_cells_that_are_none_are_dropped(cells):
+    """Of a notebook with malformed cells the well-formed rest is read."""
+    try:
+        assert readable(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})).cells == []
+    except ValueError as error:
+        assert str(error).startswith("nbformat cannot read it")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        {"cell_type": "code"},
+        {"cell_type": "code", "source": ["a", 3, None], "outputs": 7, "execution_count": "x", "metadata": []},
+        {"cell_type": "code", "source": None, "id": 7, "metadata": {"nbgrader": 3}},
+        {"cell_type": "markdown", "source": {}, "attachments": 3, "metadata": {"nbgrader": {"grade_id": ["one"]}}},
+        {"cell_type": "raw", "source": "x", "metadata": {"nbgrader": {"grade_id": "test_one", "points": "many"}}},
+    ],
+)
+def test_malformed_cells_are_repaired(repaired, cell):
+    """Whatever a cell is made of, the repaired notebook is valid and has every graded cell once."""
+    text = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]})
+    notebook = repaired(text)
+    nbformat.validate(notebook)
+    assert graded_cells(notebook) == ["test_one", "test_two"]
+
+
+def test_untouched_notebook_is_left_as_it_is(course, repaired):
+    """Nothing of a released notebook's cells changes."""
+    notebook = released(course)
+    fixed = repaired(json.dumps(notebook))
+    before = [("".join(cell["source"]), cell["id"], cell["metadata"]["nbgrader"]) for cell in notebook["cells"]]
+    assert [(cell.source, cell.id, dict(cell.metadata.nbgrader)) for cell in fixed.cells] == before
+    assert fixed.metadata.tensorgrade == {"language": "en", "lost": []}
+
+
+def test_last_of_several_copies_counts(course, repaired):
+    """Of a duplicated cell the last one keeps its id; the others become ordinary cells."""
+    notebook = released(course)
+    first = cell_in(notebook, "one")
+    second = copy.deepcopy(first)
+    second["source"] = "the last one"
+    notebook["cells"].append(second)
+    fixed = repaired(json.dumps(notebook))
+    assert cell_of(fixed, "one").source == "the last one"
+    assert len({cell.id for cell in fixed.cells}) == len(fixed.cells)
+
+
+def test_lost_graded_cells_come_back(course, repaired):
+    """A deleted test cell is put back and noted; a deleted solution cell is not."""
+    notebook = released(course)
+    notebook["cells"] = [
+        c for c in notebook["cells"] if c["metadata"]["nbgrader"]["grade_id"] not in ("test_one", "two")
+    ]
+    fixed = repaired(json.dumps(notebook))
+    assert fixed.metadata.tensorgrade["lost"] == ["test_one"]
+    assert "two" not in [grade_id(cell) for cell in fixed.cells]
+
+
+def test_unreadable_notebook_becomes_the_registered_cells(repaired):
+    """A notebook that could not be read is replaced by all registered cells, with the reason noted."""
+    empty = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []})
+    fixed = repaired(empty, tensorgrade={"unreadable": "missing"})
+    assert fixed.metadata.tensorgrade["unreadable"] == "missing"
+    assert [grade_id(cell) for cell in fixed.cells][:2] == ["notebook_about", "notebook_setup"]
+
+
+@pytest.mark.parametrize(
+    "forged", [3, [], {"language": ["en"]}, {"language": "xx", "unreadable": "x", "lost": ["one"]}]
+)
+def test_students_notes_do_not_count(course, repaired, forged):
+    """Of tensorgrade's notes in a submission only a known language is taken over."""
+    notebook = released(course)
+    notebook["metadata"]["tensorgrade"] = forged
+    assert repaired(json.dumps(notebook)).metadata.tensorgrade == {"language": "en", "lost": []}
+
+
+def test_fuzzed_notebooks(course, repaired):
+    """However a notebook's JSON is mutated, it is either refused with a reason or repaired into a valid one."""
+    chance = random.Random(7)
+    for _ in range(150):
+        notebook = released(course)
+        for _ in range(chance.randint(1, 12)):
+            mutate(notebook, chance)
+        try:
+            fixed = repaired(json.dumps(notebook))
+        except ValueError as error:
+            assert str(error).startswith(("it is ", "nbformat cannot read it"))  # noqa: PT017 - most are readable
+            continue
+        nbformat.validate(fixed)
+        CheckCellMetadata().preprocess(fixed, {})
+        assert graded_cells(fixed) == ["test_one", "test_two"]
+
+
+JUNK = (
+    None,
+    True,
+    -1,
+    1e300,
+    "",
+    "test_one",
+    "code",
+    "\ud800",
+    [],
+    {},
+    [[]],
+    {"nbgrader": {}},
+    ["one", 2],
+    4,
+    5,
+    "é" * 99,
+)
+
+
+def mutate(value, chance):
+    """Change, remove or add one thing somewhere below `value`."""
+    while isinstance(value, (dict, list)) and value:
+        key = chance.choice(list(value)) if isinstance(value, dict) else chance.randrange(len(value))
+        if not isinstance(value[key], (dict, list)) or chance.random() < 0.2:
+            break
+        value = value[key]
+    else:
+        return
+    kind = chance.random()
+    if kind < 0.2:
+        del value[key]
+    elif kind < 0.4 and isinstance(value, list):
+        value.insert(chance.randrange(len(value) + 1), copy.deepcopy(chance.choice(value)))
+    else:
+        value[key] = copy.deepcopy(chance.choice(JUNK))
+
+
+def cell_in(notebook, name):
+    return next(cell for cell in notebook["cells"] if cell["metadata"]["nbgrader"]["grade_id"] == name)
