@@ -11,9 +11,8 @@ from nbgrader.preprocessors import CheckCellMetadata
 from tensorgrade.bridge.repair import RepairNotebook, readable
 from tests.nbgrader_course import NbgraderCourse, cell_of, grade_id
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore"
-)  # nbformat warns about what is wrong with a notebook; that is the point
+# nbformat warns about what is wrong with a notebook, which is what these tests are made of
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +37,13 @@ def repaired(course):
 
 def released(course):
     return json.loads((course.root / "release/demo/demo.ipynb").read_text())
+
+
+def assert_gradable(notebook):
+    """What nbgrader asks of a notebook between its steps: valid, with sound nbgrader metadata, and writable."""
+    nbformat.validate(notebook)
+    CheckCellMetadata().preprocess(notebook, {})
+    nbformat.writes(notebook).encode()
 
 
 def graded_cells(notebook):
@@ -73,10 +79,7 @@ def test_no_notebook_is_a_value_error(text):
 )
 def test_cells_that_are_none_are_dropped(cells):
     """Of a notebook with malformed cells the well-formed rest is read."""
-    try:
-        assert readable(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})).cells == []
-    except ValueError as error:
-        assert str(error).startswith("nbformat cannot read it")
+    assert readable(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})).cells == []
 
 
 @pytest.mark.parametrize(
@@ -93,8 +96,42 @@ def test_malformed_cells_are_repaired(repaired, cell):
     """Whatever a cell is made of, the repaired notebook is valid and has every graded cell once."""
     text = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]})
     notebook = repaired(text)
-    nbformat.validate(notebook)
+    assert_gradable(notebook)
     assert graded_cells(notebook) == ["test_one", "test_two"]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        3,
+        {"kernelspec": 5},
+        {"kernelspec": {"get": 1}},
+        {"language_info": 3},
+        {"language_info": {"name": 1e300}},
+        {"language_info": {"name": "python", "codemirror_mode": 3, "pygments_lexer": "no/such"}},
+        {"authors": 7, "title": ["x"]},
+        {"orig_nbformat": "x"},
+        {"widgets": {"application/vnd.jupyter.widget-state+json": [1]}},
+        {"\ud800": "\ud800"},
+    ],
+)
+def test_malformed_metadata_is_repaired(course, repaired, metadata):
+    """A student's notebook metadata can neither fail grading nor reach the feedback page."""
+    notebook = repaired(json.dumps({**released(course), "metadata": metadata, "more": [1]}))
+    assert_gradable(notebook)
+    assert "widgets" not in notebook.metadata
+
+
+def test_malformed_version_is_repaired(course):
+    """A forged minor version does not reach nbconvert, which compares it with numbers before any repair."""
+    assert readable(json.dumps({**released(course), "nbformat_minor": "x"})).nbformat_minor == 5
+
+
+def test_source_that_no_file_can_hold_is_repaired(course, repaired):
+    """A lone surrogate, which JSON can hold and UTF-8 cannot, does not fail the submission."""
+    notebook = released(course)
+    cell_in(notebook, "one")["source"] = "print('\ud800')"
+    assert_gradable(repaired(json.dumps(notebook)))
 
 
 def test_untouched_notebook_is_left_as_it_is(course, repaired):
@@ -121,9 +158,8 @@ def test_last_of_several_copies_counts(course, repaired):
 def test_lost_graded_cells_come_back(course, repaired):
     """A deleted test cell is put back and noted; a deleted solution cell is not."""
     notebook = released(course)
-    notebook["cells"] = [
-        c for c in notebook["cells"] if c["metadata"]["nbgrader"]["grade_id"] not in ("test_one", "two")
-    ]
+    notebook["cells"].remove(cell_in(notebook, "test_one"))
+    notebook["cells"].remove(cell_in(notebook, "two"))
     fixed = repaired(json.dumps(notebook))
     assert fixed.metadata.tensorgrade["lost"] == ["test_one"]
     assert "two" not in [grade_id(cell) for cell in fixed.cells]
@@ -159,8 +195,7 @@ def test_fuzzed_notebooks(course, repaired):
         except ValueError as error:
             assert str(error).startswith(("it is ", "nbformat cannot read it"))  # noqa: PT017 - most are readable
             continue
-        nbformat.validate(fixed)
-        CheckCellMetadata().preprocess(fixed, {})
+        assert_gradable(fixed)
         assert graded_cells(fixed) == ["test_one", "test_two"]
 
 

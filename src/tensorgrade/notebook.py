@@ -9,11 +9,13 @@ names have no ``_``, so that no other id can meet these. The solution stands in 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
+import nbformat
 from nbformat import NotebookNode, v4
 
-from .exercise import Assignment, Exercise, Language
+from .exercise import LANGUAGES, Assignment, Exercise, Language
 
 NAMESPACE = "tensorgrade"
 SCHEMA_VERSION = 3  # of nbgrader's cell metadata
@@ -37,6 +39,14 @@ def source_notebook(assignment: Assignment, language: Language) -> NotebookNode:
         **{NAMESPACE: {"assignment": assignment.name, "language": language}},
     )
     return notebook
+
+
+def language_of(notebook: Path) -> Language:
+    """The language that a released notebook was built in; the first of `LANGUAGES` when there is no such file."""
+    if not notebook.is_file():
+        return LANGUAGES[0]
+    metadata = nbformat.read(notebook, as_version=4).metadata.get(NAMESPACE, {})
+    return next((language for language in LANGUAGES if language == metadata.get("language")), LANGUAGES[0])
 
 
 def solution_cell_id(exercise: str) -> str:

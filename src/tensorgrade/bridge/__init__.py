@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ def configure(config: Any) -> None:
     What is not set here stays as it is; set ``c.GradeSubmission...`` and everything of nbgrader's own after the call.
     """
     _find_alembic()
+    # nbgrader 0.9.6 sets SQLAlchemy's alarm off for each new submission; it would hide what a run has to say
+    warnings.filterwarnings("ignore", message="Object of type <Submitted", module="nbgrader.api")
     config.Autograde.exporter_class = "tensorgrade.bridge.batch.SubmissionExporter"
     config.Autograde.sanitize_preprocessors = [
         "tensorgrade.bridge.repair.RepairNotebook",

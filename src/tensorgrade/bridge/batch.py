@@ -20,8 +20,7 @@ from nbgrader.converters.base import NbGraderException
 
 from ..course import Course
 from ..errors import TensorgradeError
-from ..exercise import LANGUAGES
-from ..notebook import NAMESPACE
+from ..notebook import NAMESPACE, language_of
 from .repair import UNREADABLE, readable
 
 
@@ -29,6 +28,7 @@ class Batch:
     """One run of nbgrader's autograde: what it needs before it begins, and what a person should know at its end.
 
     Attributes:
+        language: of the released notebook, for submissions that do not say theirs.
         flagged: exercises that a person has to grade, with the reason; they make the run fail.
         noted: other things to know (missing, renamed and additional notebooks).
     """
@@ -36,6 +36,8 @@ class Batch:
     def __init__(self, converter: BaseConverter) -> None:
         self._converter = converter
         self._course = _course(Path(converter.coursedir.root))
+        released = self._course and self._course.release_notebook(converter.coursedir.assignment_id)
+        self.language = language_of(released or Path())
         self.flagged: list[str] = []
         self.noted: list[str] = []
 
@@ -80,7 +82,7 @@ class Batch:
             assert self._course is not None  # the caller looked
             self._converter.log.info("The gradebook does not know %s yet: registering it from its YAML", assignment)
             try:
-                register(self._course, assignment, LANGUAGES[0], database)
+                register(self._course, assignment, self.language, database)
             except TensorgradeError as error:
                 raise NbGraderException(str(error)) from error
 
@@ -125,8 +127,9 @@ class SubmissionExporter(NotebookExporter):  # type: ignore[misc]
             problem = "missing"
         except (OSError, ValueError) as error:
             problem = f"{error}"
+        resources[NAMESPACE] = {"language": self.batch.language}
         if problem is not None:
-            resources[NAMESPACE] = {UNREADABLE: problem}
+            resources[NAMESPACE][UNREADABLE] = problem
             self.log.warning("%s cannot be read: %s", filename, problem)
         converted: tuple[str, dict[str, Any]] = self.from_notebook_node(notebook, resources=resources, **options)
         return converted

@@ -106,8 +106,9 @@ def _own_metadata(nb: NotebookNode, resources: dict[str, Any]) -> dict[str, Any]
     """What tensorgrade itself notes in a notebook; of the student's copy only the language is taken over."""
     claimed = nb.metadata.pop(NAMESPACE, None)
     language = claimed.get("language") if isinstance(claimed, dict) else None
-    ours: dict[str, Any] = {"language": language if language in LANGUAGES else LANGUAGES[0]}
-    if problem := resources.get(NAMESPACE, {}).get(UNREADABLE):
+    known = resources.get(NAMESPACE, {})
+    ours: dict[str, Any] = {"language": language if language in LANGUAGES else known.get("language", LANGUAGES[0])}
+    if problem := known.get(UNREADABLE):
         ours[UNREADABLE] = problem
     return ours
 
