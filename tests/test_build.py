@@ -180,9 +180,8 @@ def test_ordinary_notebooks_are_generated_too(small):
     solution.metadata["nbgrader"] = {
         "grade_id": "double", "grade": False, "solution": True, "locked": False, "task": False, "schema_version": 3,
     }  # fmt: skip
-    test = nbformat.v4.new_code_cell(
-        "assert double(2) == 4\n### BEGIN HIDDEN TESTS\nassert double(3) == 6\n### END HIDDEN TESTS"
-    )
+    hidden = "### BEGIN HIDDEN TESTS\nassert double(3) == 6\n### END HIDDEN TESTS"
+    test = nbformat.v4.new_code_cell(f"assert double(2) == 4\n{hidden}")
     test.metadata["nbgrader"] = {
         "grade_id": "test_double", "grade": True, "solution": False, "locked": True, "task": False,
         "schema_version": 3, "points": 1,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import filecmp
 import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -31,9 +32,12 @@ def build(course: Course, assignment: str, language: Language) -> Path:
     Raises `AuthorError` for problems of the course and `GradebookError` when nbgrader refuses, for example because
     cells would be added or removed although there are submissions.
     """
-    course.check(assignment)
-    _write_source(course, course.source, course.load(assignment), language)
-    _generate_assignment(course, assignment, Config())
+    database = CourseDirectory(config=configuration(course, Config())).db_url
+    with tempfile.TemporaryDirectory() as folder:
+        # elsewhere first: nbgrader removes the old release before it knows whether there will be a new one
+        fresh = build_elsewhere(course, assignment, language, Path(folder), database)
+        _replace(course.release / assignment, fresh)
+        _replace(course.source / assignment, Path(folder) / "source" / assignment)
     return course.release_notebook(assignment)
 
 
@@ -69,10 +73,14 @@ def build_elsewhere(
     return folder / "release" / assignment
 
 
-def _write_source(course: Course, source: Path, assignment: Assignment, language: Language) -> None:
-    folder = source / assignment.name
+def _replace(folder: Path, fresh: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
+    shutil.copytree(fresh, folder)
+
+
+def _write_source(course: Course, source: Path, assignment: Assignment, language: Language) -> None:
+    folder = source / assignment.name
     folder.mkdir(parents=True)
     nbformat.write(source_notebook(assignment, language), folder / f"{assignment.name}.ipynb")
     for name in assignment.settings.files:
@@ -100,9 +108,10 @@ def _generate_assignment(course: Course, assignment: str, overrides: Config) -> 
 
 
 def _cause(result: dict[str, Any]) -> str:
-    lines = f"{result.get('log', '')}\n{result.get('error', '')}".strip().splitlines()
-    telling = [line.strip() for line in lines if "Error:" in line or line.startswith("[ERROR]")]
-    return (telling or lines or ["no message"])[0]
+    """The exception in what nbgrader said; its last words before that only say that there was one."""
+    lines = [line.strip() for line in f"{result.get('log', '')}\n{result.get('error', '')}".splitlines()]
+    raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
+    return next(iter(raised or filter(None, lines)), "no message")
 
 
 def _differences(fresh: Path, released: Path) -> Iterable[str]:

@@ -18,6 +18,7 @@ from traitlets.config import Config
 from .build import configuration
 from .course import Course
 from .errors import GradebookError
+from .notebook import test_cell_id
 from .verdict import MIME_TYPE, Status, from_json, plain_decimal
 
 
@@ -35,7 +36,8 @@ def scores(course: Course, assignment: str) -> dict[str, Any]:
                 f"the gradebook {directory.db_url} has no assignment {assignment!r}; build it with"
                 f" `tensorgrade build {assignment}` and grade it with `nbgrader autograde {assignment}`"
             ) from None
-        entries = {entry.student.id: _student(entry, directory) for entry in submissions}
+        names = {test_cell_id(name): name for name in _exercise_names(course, assignment)}
+        entries = {entry.student.id: _student(entry, directory, names) for entry in submissions}
     return {"assignment": assignment, "students": dict(sorted(entries.items()))}
 
 
@@ -53,24 +55,30 @@ def table(data: dict[str, Any]) -> Table:
     return result
 
 
-def _student(entry: SubmittedAssignment, directory: CourseDirectory) -> dict[str, Any]:
+def _exercise_names(course: Course, assignment: str) -> list[str]:
+    return [file.stem for file in course.assignment_folder(assignment).glob("*.yaml")]
+
+
+def _student(entry: SubmittedAssignment, directory: CourseDirectory, names: dict[str, str]) -> dict[str, Any]:
     exercises: dict[str, Any] = {}
     for notebook in entry.notebooks:
         folder = directory.format_path(directory.autograded_directory, entry.student.id, entry.assignment.name)
         verdicts = _verdicts(Path(folder) / f"{notebook.name}.ipynb")
-        exercises.update(_exercise(grade, verdicts.get(grade.name)) for grade in notebook.grades)
+        for grade in notebook.grades:
+            exercises[names.get(grade.name, grade.name)] = _exercise(grade, verdicts.get(grade.name))
     score = max(0.0, float(entry.score) - float(entry.late_submission_penalty or 0))
     return {"score": score, "max": float(entry.max_score), "exercises": exercises}
 
 
-def _exercise(grade: Grade, verdict: dict[str, Any] | None) -> tuple[str, dict[str, Any]]:
-    points = {"score": float(grade.score), "max": float(grade.max_score), "manual": grade.manual_score is not None}
-    waiting = bool(grade.needs_manual_grade) and grade.manual_score is None
-    if verdict is None:
-        return grade.name, {**points, "clauses": {}, "reason": None, "needs_manual_grade": waiting}
-    clauses = {clause["name"]: clause["status"] for clause in verdict["clauses"]}
-    told = {"clauses": clauses, "reason": verdict["reason"], "needs_manual_grade": waiting}
-    return verdict["exercise"], {**points, **told}
+def _exercise(grade: Grade, verdict: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "score": float(grade.score),
+        "max": float(grade.max_score),
+        "manual": grade.manual_score is not None,
+        "clauses": {clause["name"]: clause["status"] for clause in verdict["clauses"]} if verdict else {},
+        "reason": verdict["reason"] if verdict else None,
+        "needs_manual_grade": bool(grade.needs_manual_grade) and grade.manual_score is None,
+    }
 
 
 def _verdicts(notebook: Path) -> dict[str, dict[str, Any]]:

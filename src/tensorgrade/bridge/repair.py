@@ -8,10 +8,12 @@ own metadata (``tensorgrade``), where `grade.GradeSubmission` finds it.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from nbformat import NotebookNode, convert, reader, v4
+from nbformat import NotebookNode, convert, from_dict, reader, v4
+from nbformat.validator import isvalid
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 
@@ -19,6 +21,7 @@ from ..exercise import LANGUAGES
 from ..notebook import NAMESPACE, SCHEMA_VERSION
 
 UNREADABLE = "unreadable"
+_CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -135,53 +138,76 @@ def _give_ids(nb: NotebookNode) -> None:
     """Each cell needs an id of its own; copies made by hand share theirs."""
     used: set[str] = set()
     for index, cell in enumerate(nb.cells):
-        if not isinstance(cell.get("id"), str) or not cell.id or len(cell.id) > 64 or cell.id in used:
+        if not isinstance(cell.get("id"), str) or not _CELL_ID.fullmatch(cell.id) or cell.id in used:
             cell.id = f"cell-{index}"
         used.add(cell.id)
 
 
 def readable(text: str) -> NotebookNode:
-    """Return the notebook in `text`, upgraded to nbformat 4, its cells well-formed.
+    """Return a new nbformat 4 notebook with what is well-formed in `text`; older formats are upgraded.
 
-    Raises ``ValueError`` with a reason when it is not a notebook.
+    Kept are the cells with source, ids, outputs and nbgrader's metadata, and tensorgrade's metadata of the notebook;
+    all other metadata is left behind. Raises ``ValueError`` with a reason when it is not a notebook.
     """
     try:
-        data = json.loads(text)
+        data = _encodable(json.loads(text))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON ({error})") from None
-    if not isinstance(data, dict) or not isinstance(data.get("nbformat"), int):
+    if not isinstance(data, dict) or type(data.get("nbformat")) is not int:
         raise ValueError("it is JSON, but not a notebook")
-    try:
-        notebook = reader.reads(text)
-        notebook = convert(notebook, 4) if notebook.nbformat < 4 else notebook
-    except Exception as error:  # noqa: BLE001 - nbformat raises what a broken file makes it raise
-        raise ValueError(f"nbformat cannot read it ({type(error).__name__})") from None
-    return _well_formed(notebook)
-
-
-def _well_formed(notebook: NotebookNode) -> NotebookNode:
-    cells = notebook.get("cells")
-    notebook.cells = [cell for cell in map(_cell, cells if isinstance(cells, list) else []) if cell is not None]
-    if not isinstance(notebook.get("metadata"), dict):
-        notebook.metadata = NotebookNode()
+    if data["nbformat"] < 4:
+        data = _upgraded(data)
+    cells, metadata = data.get("cells"), data.get("metadata")
+    notebook = v4.new_notebook()
+    notebook.cells = [cell for cell in map(_well_formed, cells if isinstance(cells, list) else []) if cell is not None]
+    if isinstance(metadata, dict) and NAMESPACE in metadata:
+        notebook.metadata[NAMESPACE] = metadata[NAMESPACE]
     return notebook
 
 
-def _cell(cell: Any) -> NotebookNode | None:
+def _encodable(value: Any) -> Any:
+    """Replace lone surrogates, which JSON can hold and no file can."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    return value
+
+
+def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
+    try:
+        upgraded: dict[str, Any] = convert(reader.reads(json.dumps(data)), 4)
+    except Exception as error:  # noqa: BLE001 - nbformat raises what a broken file makes it raise
+        raise ValueError(f"nbformat cannot read it ({type(error).__name__})") from None
+    return upgraded
+
+
+def _well_formed(cell: Any) -> NotebookNode | None:
+    """A new cell with what is well-formed in `cell`, or None when it is none."""
     if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
         return None
-    source = cell.get("source", "")
-    source = "".join(map(str, source)) if isinstance(source, list) else str(source)
+    fresh = NotebookNode(cell_type=cell["cell_type"], source=_source(cell.get("source")), metadata=NotebookNode())
     metadata = cell.get("metadata")
-    fresh = NotebookNode(cell_type=cell["cell_type"], source=source, metadata=NotebookNode())
     if isinstance(metadata, dict):
-        fresh.metadata = NotebookNode(metadata)
-    if isinstance(cell.get("id"), str):
-        fresh.id = cell["id"]
-    if cell["cell_type"] == "code":
+        kept = {key: metadata[key] for key in ("deletable", "editable") if isinstance(metadata.get(key), bool)}
+        fresh.metadata.update(kept)
+        if "nbgrader" in metadata:
+            fresh.metadata["nbgrader"] = metadata["nbgrader"]
+    fresh.id = cell.get("id")  # mended in the end
+    if fresh.cell_type == "code":
         outputs, count = cell.get("outputs"), cell.get("execution_count")
-        fresh.outputs = outputs if isinstance(outputs, list) else []
-        fresh.execution_count = count if isinstance(count, int) else None
-    elif isinstance(cell.get("attachments"), dict):
-        fresh.attachments = cell["attachments"]
+        outputs = outputs if isinstance(outputs, list) else []
+        fresh.outputs = [from_dict(output) for output in outputs if _is_output(output)]
+        fresh.execution_count = count if type(count) is int and count >= 0 else None
     return fresh
+
+
+def _source(source: Any) -> str:
+    lines = source if isinstance(source, list) else [source]
+    return "".join(line for line in lines if isinstance(line, str))
+
+
+def _is_output(output: Any) -> bool:
+    return isinstance(output, dict) and bool(isvalid(from_dict(output), ref="output", version=4, version_minor=5))
