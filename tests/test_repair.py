@@ -65,6 +65,11 @@ def graded_cells(notebook):
         '{"nbformat": null}',
         "\0",
         "NaN",
+        '{"nbformat": 4}',
+        '{"nbformat": 4, "cells": null}',
+        '{"nbformat": 4, "cells": {}}',
+        '{"nbformat": 4, "cells": "cells"}',
+        '{"nbformat": 3, "worksheets": 3}',
     ],
 )
 def test_no_notebook_is_a_value_error(text):
@@ -75,7 +80,7 @@ def test_no_notebook_is_a_value_error(text):
 
 @pytest.mark.parametrize(
     "cells",
-    [None, 3, "cells", {}, [None], [3], [[]], ["cell"], [{}], [{"cell_type": 3}], [{"cell_type": "evil"}]],
+    [[None], [3], [[]], ["cell"], [{}], [{"cell_type": 3}], [{"cell_type": "evil"}]],
 )
 def test_cells_that_are_none_are_dropped(cells):
     """Of a notebook with malformed cells the well-formed rest is read."""

@@ -158,8 +158,10 @@ def readable(text: str) -> NotebookNode:
     if data["nbformat"] < 4:
         data = _upgraded(data)
     cells, metadata = data.get("cells"), data.get("metadata")
+    if not isinstance(cells, list):
+        raise ValueError("it is JSON, but not a notebook")
     notebook = v4.new_notebook()
-    notebook.cells = [cell for cell in map(_well_formed, cells if isinstance(cells, list) else []) if cell is not None]
+    notebook.cells = [cell for cell in map(_well_formed, cells) if cell is not None]
     if isinstance(metadata, dict) and NAMESPACE in metadata:
         notebook.metadata[NAMESPACE] = metadata[NAMESPACE]
     return notebook
