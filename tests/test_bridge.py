@@ -1,8 +1,10 @@
 """The bridge, end to end: real courses, real submissions, the real nbgrader in a process of its own."""
 
 import json
+import os
 import re
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -549,7 +551,9 @@ def own_course(root, settings):
     shutil.copytree(USER_GUIDE / "source" / "ps1", root / "source" / "ps1")
     for student in ("bitdiddle", "hacker"):
         shutil.copytree(USER_GUIDE / "submitted" / student / "ps1", root / "submitted" / student / "ps1")
-    course = NbgraderCourse(root)
+    # nbgrader looks for alembic on PATH; with tensorgrade it finds the one beside its Python
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    course = NbgraderCourse(root, {"PATH": path})
     course.write("nbgrader_config.py", f"c = get_config()\n{settings}\nc.ClearSolutions.code_stub = {CODE_STUB!r}\n")
     return course
 
