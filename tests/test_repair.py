@@ -148,6 +148,17 @@ def test_untouched_notebook_is_left_as_it_is(course, repaired):
     assert fixed.metadata.tensorgrade == {"language": "en", "lost": []}
 
 
+def test_pasted_images_are_kept(course, repaired):
+    """A markdown cell keeps its well-formed attachments: without them nbconvert cannot write the feedback page."""
+    image = {"image/png": "iVBORw0KGgo="}
+    pasted = {"cell_type": "markdown", "source": "![](attachment:a.png)", "metadata": {}, "id": "pasted"}
+    notebook = released(course)
+    notebook["cells"].append({**pasted, "attachments": {"a.png": image, "b.png": 3}})
+    fixed = repaired(json.dumps(notebook))
+    assert_gradable(fixed)
+    assert fixed.cells[-1].attachments == {"a.png": image}
+
+
 def test_last_of_several_copies_counts(course, repaired):
     """Of a duplicated cell the last one keeps its id; the others become ordinary cells."""
     notebook = released(course)

@@ -203,7 +203,14 @@ def _well_formed(cell: Any) -> NotebookNode | None:
         outputs = outputs if isinstance(outputs, list) else []
         fresh.outputs = [from_dict(output) for output in outputs if _is_output(output)]
         fresh.execution_count = count if type(count) is int and count >= 0 else None
+    elif isinstance(attachments := cell.get("attachments"), dict):
+        fresh.attachments = from_dict({name: file for name, file in attachments.items() if _is_attachment(file)})
     return fresh
+
+
+def _is_attachment(file: Any) -> bool:
+    """Whether `file` is a pasted image: its content as text, by media type."""
+    return isinstance(file, dict) and all(isinstance(content, str) for content in file.values())
 
 
 def _source(source: Any) -> str:
