@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint build schema clean
+.PHONY: demo test attacks lint build schema clean
 
 demo: .venv  ## grade a small class and show the scores
 	$(BIN)/python examples/demo.py
 
 test: .venv  ## run the tests
 	$(BIN)/python -m pytest
+
+attacks: .venv  ## attack real grading runs, in each tier and unconfined (part of test)
+	$(BIN)/python -m pytest tests/attacks
 
 lint: .venv  ## check style, types, and that generated files are current
 	$(BIN)/ruff check .

@@ -13,6 +13,9 @@ c.CourseDirectory.course_id = "pytorch-basics"
 # nbgrader releases every file of its source folder, solutions included.
 c.CourseDirectory.source_directory = "source"
 
+# How strongly submissions are confined: "A", "B", "C", or the stronger of A and B that is possible (docs/security.md).
+# c.GradeSubmission.tier = "auto"
+
 # Wall-clock limits of graded notebooks; those of exercises stand in assignments/.
 # c.GradeSubmission.notebook_seconds = 300
 # c.Execute.timeout = 30   # per cell of ordinary nbgrader notebooks

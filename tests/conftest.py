@@ -10,7 +10,7 @@ import pytest
 from tensorgrade.course import Course
 from tensorgrade.runner import CellJob, Job, grade
 from tensorgrade.sandbox import Confinement
-from tensorgrade.supervisor import Zygote
+from tensorgrade.supervisor import open_zygote
 
 CANARY = "canary-7f3a"
 
@@ -42,7 +42,7 @@ def zygote():
     secrets = {"TENSORGRADE_SECRET": CANARY, "NBGRADER_EXECUTION": "autograde"}
     os.environ.update(secrets)
     try:
-        started = Zygote()
+        started = open_zygote("auto")
     finally:
         for name in secrets:
             del os.environ[name]
@@ -53,7 +53,7 @@ def zygote():
 @pytest.fixture
 def process(zygote, tmp_path):
     """A submission process that has run nothing yet."""
-    started = zygote.start(Confinement(str(tmp_path), memory=1 << 30, cpu_seconds=60), seed=0)
+    started = zygote.start(Confinement("demo", str(tmp_path), memory=1 << 30, cpu_seconds=60), seed=0)
     yield started
     started.close()
 
@@ -100,7 +100,7 @@ def run_notebook(zygote):
         for cell in cells:
             place = cell.removeprefix("judge:") if cell.startswith("judge:") else None
             jobs.append(CellJob("" if place else textwrap.dedent(cell), seconds, place))
-        job = Job(tuple(jobs), course.root, assignment, language, None, memory=1 << 30, seconds=120.0)
+        job = Job(tuple(jobs), course.root, assignment, language, None, seconds=120.0)
         return grade(job, zygote)
 
     return run

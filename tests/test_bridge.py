@@ -15,9 +15,9 @@ from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
-from tensorgrade.bridge.grade import POOL
 from tensorgrade.build import configuration
 from tensorgrade.course import Course
+from tensorgrade.pool import POOL
 from tests.nbgrader_course import MIME_TYPE, NbgraderCourse, cell_of, grade_id
 
 RIGHT = "def identity(n, m, dtype):\n    return torch.eye(n, m, dtype=dtype)"

@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -11,16 +12,15 @@ import yaml
 
 from tensorgrade.errors import CourseError, ExerciseFileError
 from tensorgrade.exercise import (
-    DEFAULT_LIMITS,
     LANGUAGES,
     Assignment,
-    Limits,
     assignment_schema,
     exercise_schema,
     json_schema,
     read_exercise,
     read_settings,
 )
+from tensorgrade.limits import DEFAULTS, Limits
 
 SCHEMAS = Path(__file__).parent.parent / "docs" / "schema"
 
@@ -196,8 +196,8 @@ def test_memory_has_a_unit_or_is_bytes(exercise, written, size):
 
 def test_limits_fill_their_gaps_from_defaults():
     """``over`` keeps what was said and takes the rest from the defaults."""
-    assert Limits(seconds=2).over(DEFAULT_LIMITS) == Limits(seconds=2, memory=2**30)
-    assert Limits().over(Limits(memory=5)).over(DEFAULT_LIMITS) == Limits(seconds=10, memory=5)
+    assert Limits(seconds=2).over(Limits(seconds=3, memory=5)) == Limits(seconds=2, memory=5)
+    assert Limits(memory=5).allowance() == replace(DEFAULTS, memory=5)
 
 
 def test_settings_have_defaults(settings):

@@ -34,7 +34,7 @@ def test_an_answer_loses_what_it_must(zygote, assignment, exercise, code, lost):
     """The starter earns nothing, right answers everything, a wrong answer all but the clauses it names."""
     seconds = exercise.limits.seconds
     cells = (CellJob(assignment.settings.setup, seconds), CellJob(code, seconds), CellJob("", seconds, exercise.name))
-    job = Job(cells, COURSE.root, assignment.name, "en", None, exercise.limits.memory, 120.0)
+    job = Job(cells, COURSE.root, assignment.name, "en", None, 120.0)
     verdict = grade(job, zygote).verdicts[exercise.name]
     assert verdict.flagged is None
     assert {clause.name for clause in verdict.clauses if clause.status != "passed"} == lost, verdict.to_text()

@@ -6,6 +6,7 @@ import pytest
 
 from tensorgrade.errors import SubmissionFailure
 from tensorgrade.grading import clause_of, judge
+from tensorgrade.limits import DEFAULTS
 
 ONES = "def ones(n): return torch.ones(n)"
 VALUES = "def test_values(submission): expect(submission.call('ones', 3)).equals(torch.ones(3))\n"
@@ -91,11 +92,14 @@ def test_a_test_of_no_clause_is_flagged_and_takes_nothing(judged):
 class Unused:
     """A machine that is not asked."""
 
-    seconds = 1.0
+    allowance = DEFAULTS
 
     def request(self, message):
         """Refuse to answer."""
         raise SubmissionFailure(str(message))
+
+    def discard(self):
+        """Have nothing to discard."""
 
     def with_accelerators(self, count):
         """Return itself."""

@@ -8,7 +8,18 @@ from torch import nn
 
 from tensorgrade.codec import FrameReader, encode
 from tensorgrade.errors import ProtocolError
-from tensorgrade.observation import DTYPES, ObservedModule, ObservedObject, Observer, read
+from tensorgrade.observation import (
+    DTYPES,
+    MAX_INT_BITS,
+    MAX_NAME,
+    MAX_NODES,
+    MAX_TEXT,
+    MAX_VALUES,
+    ObservedModule,
+    ObservedObject,
+    Observer,
+    read,
+)
 
 
 def over_the_wire(plain):
@@ -333,3 +344,152 @@ def _put(plain, path, value):
         plain = plain[key]
     if path:
         plain[path[-1]] = value
+
+
+# ------------------------------------------------------------------------------- subclasses and limits
+
+
+class Liar(torch.Tensor):
+    """A tensor that says of itself what is not so."""
+
+    shape = property(lambda self: (9, 9))
+    requires_grad = property(lambda self: True)
+    is_leaf = property(lambda self: False)
+    grad_fn = property(lambda self: 1 / 0)
+
+    def detach(self):
+        """Give other values."""
+        return torch.zeros(9, 9)
+
+    stride = contiguous = data_ptr = untyped_storage = detach
+
+    @classmethod
+    def __torch_function__(cls, *_arguments, **_keywords):
+        return torch.zeros(9, 9)
+
+
+class Dispatching(torch.Tensor):
+    """A tensor without values, which answers for itself."""
+
+    @classmethod
+    def __torch_dispatch__(cls, *_arguments, **_keywords):
+        return torch.eye(2)
+
+
+class Pretender:
+    """An object that claims to be a tensor."""
+
+    __class__ = property(lambda self: torch.Tensor)
+
+
+class Endless(list):
+    """A list whose iteration never ends."""
+
+    def __iter__(self):
+        while True:
+            yield 1
+
+
+class OtherItems(dict):
+    """A dictionary that lists others' items."""
+
+    def items(self):
+        """Other items."""
+        return [("other", 1)]
+
+
+def test_what_a_subclass_of_tensor_says_is_not_asked():
+    """Values and facts are what torch knows, whatever properties and methods a subclass replaces."""
+    got = observe(torch.eye(2).as_subclass(Liar))
+    assert torch.equal(got.values, torch.eye(2))
+    assert (got.shape, got.stride, got.requires_grad, got.is_leaf, got.grad_fn) == ((2, 2), (2, 1), False, True, None)
+    assert got.type_name.endswith("Liar")
+
+
+def test_a_tensor_that_dispatches_is_an_object():
+    """A subclass that answers torch's operations itself need not have values: it is not a tensor."""
+    got = observe(torch.Tensor._make_wrapper_subclass(Dispatching, (2, 2)))
+    assert isinstance(got, ObservedObject)
+
+
+@pytest.mark.parametrize(
+    ("value", "items"),
+    [(Pretender(), None), (Endless([1, 2]), [1, 2]), (OtherItems(a=1), {"a": 1})],
+    ids=["class", "list", "dict"],
+)
+def test_what_a_class_says_of_itself_is_not_asked(value, items):
+    """Neither ``__class__`` nor iteration of a subclass is believed."""
+    got = observe(value)
+    assert isinstance(got, ObservedObject)
+    assert got.items == items
+
+
+def test_values_without_end_are_cut():
+    """Lists in themselves, gradients of gradients in a circle and deep nests come back in part."""
+    loop, deep = [], []
+    loop += [loop, loop]
+    for _ in range(1000):
+        deep = [deep]
+    first, second = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
+    first.grad, second.grad = second, first
+    for value in (loop, deep, first):
+        assert observe(value) is not None
+
+
+@pytest.mark.parametrize("length", [MAX_NODES - 2, MAX_NODES - 1, MAX_NODES, MAX_NODES + 1])
+def test_a_list_that_is_cut_does_not_look_whole(length):
+    """What was left out has left a mark."""
+    got = observe([0] * length)
+    whole = len(got) == length and all(type(item) is int for item in got)
+    assert whole == (length < MAX_NODES)
+    assert whole or isinstance(got[-1], ObservedObject)
+
+
+@pytest.mark.parametrize("value", ["x" * (MAX_TEXT + 1), b"x" * (MAX_TEXT + 1)])
+def test_too_long_a_text_is_left_out(value):
+    """A text comes whole or not at all."""
+    assert isinstance(observe(value), ObservedObject)
+    assert observe(value[:MAX_TEXT]) == value[:MAX_TEXT]
+
+
+def test_each_value_of_a_reply_has_limits_of_its_own():
+    """A value that is too large takes nothing from the arguments beside it."""
+    observer = Observer()
+    observer.describe([torch.zeros(MAX_VALUES // 4), [0] * MAX_NODES])
+    number, tensor = read(observer.describe([1, torch.ones(1)]))
+    assert number == 1
+    assert tensor.values is not None
+
+
+def test_observations_are_equal_to_themselves_alone():
+    """Comparing observations never compares tensors, so it cannot fail; they can be keys of dictionaries."""
+    first, second = observe([torch.ones(2), torch.ones(2)])
+    assert first != second
+    assert (first, 1) != (second, 1)
+    got = observe({(torch.ones(2), 1): 1, nn.Linear(1, 1): 2})
+    assert len(got) == 2
+
+
+def test_names_are_cut():
+    """The name of a class has the length of a name."""
+    assert len(observe(type("N" * 1_000_000, (), {})()).type_name) == MAX_NAME
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        ["list", ""],
+        ["tuple", {}],
+        ["dict", b""],
+        ["complex", "1", "2"],
+        ["int", 1 << (MAX_INT_BITS + 1)],
+        description(shape=b"\x03"),
+        description(stride={}),
+        ["dict", [[["int", n * ((1 << 61) - 1)], None] for n in range(1000)]],
+    ],
+    ids=["text", "dictionary", "bytes", "complex", "int", "shape", "stride", "hashes"],
+)
+def test_only_lists_are_lists(plain):
+    """Empty text and bytes are no list of nothing, and numbers and keys are those that could have been sent."""
+    with pytest.raises(ProtocolError):
+        read(plain)

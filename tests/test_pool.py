@@ -32,7 +32,7 @@ def pool():
 
 def job(course):
     cells = (CellJob("def task():\n    return 42", 5.0), CellJob("", 5.0, "task"))
-    return Job(cells, course.root, "demo", "en", None, memory=1 << 30, seconds=60.0)
+    return Job(cells, course.root, "demo", "en", None, seconds=60.0)
 
 
 def test_worker_that_dies_once_is_replaced(pool, make_course, exercise_text, tmp_path):

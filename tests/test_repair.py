@@ -8,7 +8,8 @@ import nbformat
 import pytest
 from nbgrader.preprocessors import CheckCellMetadata
 
-from tensorgrade.bridge.repair import RepairNotebook, readable
+from tensorgrade.bridge.reading import MAX_CELLS, MAX_DEPTH, MAX_TEXT, TooLarge, readable
+from tensorgrade.bridge.repair import RepairNotebook
 from tests.nbgrader_course import NbgraderCourse, cell_of, grade_id
 
 # nbformat warns about what is wrong with a notebook, which is what these tests are made of
@@ -132,6 +133,64 @@ def test_malformed_version_is_repaired(course):
     assert readable(json.dumps({**released(course), "nbformat_minor": "x"})).nbformat_minor == 5
 
 
+@pytest.mark.parametrize("number", ["9" * 100_000, "-" + "9" * 20, "1e999", "NaN", "-Infinity"])
+def test_numbers_that_not_every_reader_knows_become_null(course, number):
+    """A number that Python, or a browser, would refuse to read does not make the notebook unreadable."""
+    notebook = released(course)
+    cell_in(notebook, "one")["execution_count"] = "NUMBER"
+    notebook["metadata"]["tensorgrade"] = {"language": ["NUMBER"]}
+    read = readable(json.dumps(notebook).replace('"NUMBER"', number))
+    assert cell_of(read, "one").execution_count is None
+    assert read.metadata.tensorgrade == {"language": [None]}
+
+
+def test_nesting_ends_somewhere(course, repaired):
+    """What is nested deeper than the tools around nbgrader can follow is cut off."""
+    notebook = released(course)
+    cell_in(notebook, "one")["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": {"a/b": "DEEP"}}]
+    cell_in(notebook, "two")["metadata"]["nbgrader"] = "DEEP"
+    text = json.dumps(notebook).replace('"DEEP"', "[" * 200 + "]" * 200)
+    assert "[" * MAX_DEPTH not in json.dumps(readable(text))
+    assert_gradable(repaired(text))
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        ([{"cell_type": "raw"}] * (MAX_CELLS + 1), "more than 2000 cells"),
+        ([{"cell_type": "code", "source": "x" * (MAX_TEXT // 2 + 1)}] * 2, "more than 1,048,576 characters"),
+        (
+            [{"cell_type": "markdown", "source": ["x" * 1024] * (MAX_TEXT // 1024 + 1)}],
+            "more than 1,048,576 characters",
+        ),
+    ],
+)
+def test_too_large_notebook_is_refused(cells, reason):
+    """A notebook beyond the limits is refused with the limit it exceeds."""
+    with pytest.raises(TooLarge, match=reason):
+        readable(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
+
+
+def test_tiny_parts_in_great_number_are_refused():
+    """A file whose size is moderate, but which would fill the memory, is refused before it is parsed."""
+    with pytest.raises(TooLarge, match="more than 1,000,000 lists, objects and values"):
+        readable(b'{"nbformat": 4, "cells": [' + b"[]," * 500_000 + b"[]]}")
+
+
+def test_images_do_not_make_a_notebook_too_large():
+    """Images that some tools write into a text do not count as text."""
+    image = f"![](data:image/png;base64,{'iVBORw0KGgo=' * 200_000})"
+    cell = {"cell_type": "markdown", "source": image}
+    read = readable(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}))
+    assert read.cells[0].source == image
+
+
+def test_notebook_in_another_encoding_is_read(course):
+    """A notebook that an editor saved with a byte order mark, or as UTF-16, is read."""
+    text = json.dumps(released(course), ensure_ascii=False)
+    assert readable(text.encode("utf-8-sig")) == readable(text.encode("utf-16")) == readable(text)
+
+
 def test_source_that_no_file_can_hold_is_repaired(course, repaired):
     """A lone surrogate, which JSON can hold and UTF-8 cannot, does not fail the submission."""
     notebook = released(course)
@@ -179,6 +238,26 @@ def test_lost_graded_cells_come_back(course, repaired):
     fixed = repaired(json.dumps(notebook))
     assert fixed.metadata.tensorgrade["lost"] == ["test_one"]
     assert "two" not in [grade_id(cell) for cell in fixed.cells]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("notebook_setup test_one one two test_two", "notebook_setup one test_one two test_two"),
+        ("test_two test_one notebook_setup one two", "notebook_setup one test_one two test_two"),
+        ("test_two two test_one one notebook_setup", "notebook_setup two test_two one test_one"),
+        ("notebook_setup one two test_two test_one", "notebook_setup one two test_two test_one"),
+        ("one test_one two about_one test_two", "one test_one two about_one test_two"),
+        ("test_one one about_two one two test_two", "about_two one test_one two test_two"),
+        ("test_one two test_two", "test_one two test_two"),
+    ],
+)
+def test_cells_out_of_order(course, repaired, order, expected):
+    """Tests come behind their solutions and the setup before all exercises; the rest stays as the student has it."""
+    notebook = released(course)
+    notebook["cells"] = [copy.deepcopy(cell_in(notebook, name)) for name in order.split()]
+    fixed = repaired(json.dumps(notebook))
+    assert " ".join(filter(None, map(grade_id, fixed.cells))) == expected
 
 
 def test_unreadable_notebook_becomes_the_registered_cells(repaired):

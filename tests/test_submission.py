@@ -1,6 +1,6 @@
 """Specification of what a grader can do with a submission, on a real submission process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,11 @@ from torch import nn
 from tensorgrade.errors import GraderError, ProcessEnded, ProtocolError, TimeLimitExceeded
 from tensorgrade.expectation import expect
 from tensorgrade.findings import Mismatch
+from tensorgrade.limits import DEFAULTS, Allowance
 from tensorgrade.observation import ObservedModule, ObservedObject
+from tensorgrade.processes import Process
+from tensorgrade.sandbox import Narrowed
 from tensorgrade.submission import Submission
-from tensorgrade.supervisor import Process
 
 HERE = Path(__file__).parent
 
@@ -22,11 +24,14 @@ class OneProcess:
     """The machine of these tests: a snapshot of one submission process."""
 
     snapshot: Process
-    seconds: float = 1.0
+    allowance: Allowance = DEFAULTS
 
     def request(self, message):
         """Ask the snapshot."""
-        return self.snapshot.request(message, self.seconds)
+        return self.snapshot.request(message, self.allowance.seconds, self.allowance.result)
+
+    def discard(self):
+        """Keep the one there is."""
 
     def with_accelerators(self, count):
         """Refuse: there are none."""
@@ -40,8 +45,8 @@ def submit(process):
 
     def run(code, seconds=1.0):
         assert process.run_cell("import torch\nfrom torch import nn\n" + code, 10, 1 << 20)["ok"]
-        snapshots.append(process.snapshot())
-        return Submission(OneProcess(snapshots[-1], seconds), HERE)
+        snapshots.append(process.snapshot(Narrowed(1 << 30, 60)))
+        return Submission(OneProcess(snapshots[-1], replace(DEFAULTS, seconds=seconds)), HERE)
 
     yield run
     for snapshot in snapshots:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tensorgrade.errors import EngineError, ProcessEnded, ProtocolError, SubmissionFailure, TimeLimitExceeded
-from tensorgrade.sandbox import Confinement
-from tensorgrade.supervisor import Zygote
+from tensorgrade.sandbox import Confinement, Narrowed
+from tensorgrade.supervisor import open_zygote
 
 LIMIT = 1 << 20
 
@@ -245,7 +245,7 @@ def test_half_an_answer_is_a_time_out(process):
 def test_a_snapshot_sees_the_state_and_changes_nothing(process):
     """A snapshot has the parent's names as they were; what it does to them stays with it."""
     run(process, "x = [1]")
-    first, second = process.snapshot(), process.snapshot()
+    first, second = process.snapshot(Narrowed(1 << 30, 60)), process.snapshot(Narrowed(1 << 30, 60))
     assert run_in_snapshot(first, "x.append(2); print(x)") == "[1, 2]\n"
     assert run(process, "print(x); x.append(3)") == "[1]\n"
     assert run_in_snapshot(second, "print(x)") == "[1]\n"
@@ -256,7 +256,7 @@ def test_a_snapshot_sees_the_state_and_changes_nothing(process):
 @pytest.mark.parametrize("source", ["import os; os._exit(1)", "import ctypes; ctypes.string_at(0)"])
 def test_a_crash_of_a_snapshot_leaves_the_parent_alive(process, source):
     """A snapshot that ends raises ProcessEnded; the parent goes on."""
-    snapshot = process.snapshot()
+    snapshot = process.snapshot(Narrowed(1 << 30, 60))
     with pytest.raises(ProcessEnded):
         run_in_snapshot(snapshot, source)
     snapshot.close()
@@ -265,7 +265,7 @@ def test_a_crash_of_a_snapshot_leaves_the_parent_alive(process, source):
 
 def test_a_snapshot_goes_with_its_parent(process, is_gone):
     """Closing a process ends its snapshots."""
-    snapshot = process.snapshot()
+    snapshot = process.snapshot(Narrowed(1 << 30, 60))
     pid = int(run_in_snapshot(snapshot, "import os; print(os.getpid())"))
     process.close()
     assert is_gone(pid)
@@ -306,28 +306,28 @@ def test_children_of_a_cell_go_with_the_process(process, is_gone, source):
 
 def test_a_closed_zygote_leaves_nothing(tmp_path, is_gone):
     """After close the zygote and its processes are gone, and it forks no more."""
-    zygote = Zygote()
-    process = zygote.start(Confinement(str(tmp_path), memory=1 << 30, cpu_seconds=10), seed=0)
+    zygote = open_zygote("auto")
+    process = zygote.start(Confinement("demo", str(tmp_path), memory=1 << 30, cpu_seconds=10), seed=0)
     parent = value_of(process, "os.getppid()")
     zygote.close()
     process.close()
     assert is_gone(parent)
     assert is_gone(process.pid)
     with pytest.raises((EngineError, OSError)):
-        zygote.start(Confinement(str(tmp_path), memory=1 << 30, cpu_seconds=10), seed=0)
+        zygote.start(Confinement("demo", str(tmp_path), memory=1 << 30, cpu_seconds=10), seed=0)
 
 
 def test_the_death_of_the_trusted_process_ends_all_others(tmp_path, is_gone):
     """When the trusted process is killed, its zygote, submission process, snapshot and their children end too."""
     script = """
         import json, os, sys, time
-        from tensorgrade.sandbox import Confinement
-        from tensorgrade.supervisor import Zygote
+        from tensorgrade.sandbox import Confinement, Narrowed
+        from tensorgrade.supervisor import open_zygote
         source = "import os, subprocess; child = subprocess.Popen(['sleep', '600'])"
         source += "; print(os.getppid(), os.getpid(), child.pid)"
-        process = Zygote().start(Confinement(sys.argv[1], memory=1 << 30, cpu_seconds=10), seed=0)
+        process = open_zygote("auto").start(Confinement("demo", sys.argv[1], memory=1 << 30, cpu_seconds=10), seed=0)
         answer = process.run_cell(source, 10, 1000)
-        snapshot = process.snapshot()
+        snapshot = process.snapshot(Narrowed(1 << 30, 60))
         request = {"do": "cell", "source": "print(os.getpid())", "output_limit": 1000}
         pids = [o["text"] for a in (answer, snapshot.request(request, 10)) for o in a["outputs"]]
         print(*" ".join(pids).split(), flush=True)
@@ -347,7 +347,7 @@ def test_work_is_seeded(zygote, tmp_path):
     """Two processes with the same seed draw the same numbers."""
     drawn = []
     for _ in range(2):
-        process = zygote.start(Confinement(str(tmp_path), memory=1 << 30, cpu_seconds=10), seed=3)
+        process = zygote.start(Confinement("demo", str(tmp_path), memory=1 << 30, cpu_seconds=10), seed=3)
         drawn.append(run(process, "import random, torch; print(random.random(), torch.rand(1).item())"))
         process.close()
     assert drawn[0] == drawn[1]

@@ -1,4 +1,4 @@
-"""The command line: ``tensorgrade build``, ``scores`` and ``schema``.
+"""The command line: ``tensorgrade build``, ``scores``, ``doctor`` and ``schema``.
 
 Exit codes: 0 done; 1 something to mend, said on stderr; 2 wrong use of the command; 130 interrupted. An error that is
 not a `TensorgradeError` is a bug and shows its traceback.
@@ -6,6 +6,7 @@ not a `TensorgradeError` is a bug and shows its traceback.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ from .errors import TensorgradeError
 
 if TYPE_CHECKING:
     from .exercise import Language
+    from .sandbox import Tier
 
 _LANGUAGE = click.Choice(["en", "zh"])
 
@@ -38,6 +40,7 @@ def cli(context: click.Context, folder: Path) -> None:
 
     \b
     A course's way from YAML to the gradebook:
+      tensorgrade doctor             see what this machine protects while it grades
       tensorgrade build create       write release/create from assignments/create
       nbgrader autograde create      grade what lies in submitted/*/create
       tensorgrade scores create      show the scores, clause by clause
@@ -106,6 +109,36 @@ def schema(target: Path, check: bool) -> None:
         target.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(json_schema()[name], encoding="utf-8")
         click.echo(target / name)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON.")
+@click.option("--require", type=click.Choice(["A", "B", "C"]), help="Fail unless this tier is possible.")
+@click.pass_obj
+def doctor(folder: Path, as_json: bool, require: Tier | None) -> None:
+    """Find out what this machine can protect when it grades the code of strangers.
+
+    Small attacks are run in throw-away processes: on bait, and on the graders, solutions, gradebook and submissions of
+    the course, if there is one here. Each protection is shown with yes or no and what to do. Exit code 0: a tier is
+    possible (the one of --require) and each of its protections holds.
+    """
+    from .course import Course
+    from .doctor import examine
+
+    hidden: list[Path] = []
+    with contextlib.suppress(TensorgradeError):
+        course = Course.find(folder)
+        hidden = [course.graders, course.assignments, course.submitted, course.root / "gradebook.db", course.source]
+    report = examine([place for place in hidden if place.exists()], require)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        for check in report.checks:
+            click.echo(f"{'yes' if check.holds else 'NO ':4} {check.name}: {check.seen}")
+            if not check.holds:
+                click.echo(f"     to mend it: {check.fix}")
+        click.echo(f"Tier {report.tier} is possible here." if report.tier else "Nothing can be graded here.")
+    sys.exit(0 if report.healthy and (require or report.tier != "C") else 1)
 
 
 def _holds(file: Path, text: str) -> bool:

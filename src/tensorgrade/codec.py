@@ -1,12 +1,13 @@
 """The wire format between the two sides: JSON header and raw buffers, no code.
 
 Both sides import this module and it imports neither. A frame is ``u32 header length, u32 payload length, header,
-payload`` (little endian). The header is one JSON object; ``bytes`` values in it travel in the payload and stand in
-the header as ``{"$buffer": [offset, length]}``.
+payload`` (little endian). The header is one JSON object in ASCII; ``bytes`` values in it travel in the payload, one
+behind the other, and stand in the header as ``{"$buffer": [offset, length]}``.
 
 Promise: `FrameReader` treats its peer as hostile. Whatever bytes come, it yields plain data (``None``, ``bool``,
-``int``, ``float``, ``str``, ``bytes``, ``list``, ``dict`` with ``str`` keys) or raises `ProtocolError`, and it
-never holds more than one frame of at most ``MAX_HEADER + MAX_PAYLOAD`` bytes.
+``int``, ``float``, ``str``, ``bytes``, ``list``, ``dict`` with ``str`` keys, at most ``MAX_DEPTH`` levels and
+``MAX_CONTAINERS`` lists and dictionaries) or raises `ProtocolError`. A reader that is fed no more than it misses holds
+one frame of at most ``MAX_HEADER + MAX_PAYLOAD`` bytes, and to read it takes no more than 256 MiB beside that.
 """
 
 from __future__ import annotations
@@ -15,46 +16,75 @@ import json
 import struct
 from typing import TypeAlias, cast
 
-from .errors import ProtocolError
+from .errors import LimitExceeded, ProtocolError
 
 Plain: TypeAlias = "bool | int | float | str | bytes | list[Plain] | dict[str, Plain] | None"
 Message: TypeAlias = dict[str, Plain]
 
-MAX_HEADER = 16 << 20
+MAX_HEADER = 8 << 20
 MAX_PAYLOAD = 64 << 20
 MAX_DEPTH = 100
+MAX_CONTAINERS = 400_000
+"""Brackets in text count as well; a cell's outputs have fewer, as they are cut at 1 MiB."""
+
 _PREFIX = struct.Struct("<II")
 _BUFFER = "$buffer"
+_SCALARS = {bool, int, float, type(None)}
 
 
 def encode(message: Message) -> bytes:
-    """Return the frame of `message`; raises `ProtocolError` when it is larger than a frame may be."""
-    buffers: list[bytes] = []
-    header = json.dumps(_without_buffers(message, buffers, [0])).encode("ascii")
-    payload = b"".join(buffers)
-    if len(header) > MAX_HEADER or len(payload) > MAX_PAYLOAD:
+    """Return the frame of `message`; raises `ProtocolError` when it is not plain data or larger than a frame may be."""
+    writer = _Writer()
+    try:
+        header = json.dumps(writer.without_buffers(message, 0)).encode("ascii")
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"a message is not plain data ({error})") from None
+    payload = b"".join(writer.buffers)
+    if len(header) > MAX_HEADER or len(payload) > MAX_PAYLOAD or _containers(header) > MAX_CONTAINERS:
         raise ProtocolError(f"a message of {len(header)} + {len(payload)} bytes is larger than a frame may be")
     return _PREFIX.pack(len(header), len(payload)) + header + payload
 
 
-def _without_buffers(value: Plain, buffers: list[bytes], offset: list[int]) -> Plain:
-    """Return `value` with references for its bytes, which go to `buffers`; `offset` holds where the next one begins."""
-    if isinstance(value, bytes):
-        buffers.append(value)
-        offset[0] += len(value)
-        return {_BUFFER: [offset[0] - len(value), len(value)]}
-    if isinstance(value, list):
-        return [_without_buffers(item, buffers, offset) for item in value]
-    if isinstance(value, dict):
-        return {key: _without_buffers(item, buffers, offset) for key, item in value.items()}
-    return value
+class _Writer:
+    """Collects the buffers of a message in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self.buffers: list[bytes] = []
+        self._length = 0
+
+    def without_buffers(self, value: Plain, depth: int) -> Plain:
+        """Return `value` with references for its bytes."""
+        if isinstance(value, bytes):
+            self.buffers.append(value)
+            self._length += len(value)
+            return {_BUFFER: [self._length - len(value), len(value)]}
+        if isinstance(value, list):
+            _check_depth(depth)
+            return [self.without_buffers(item, depth + 1) for item in value]
+        if isinstance(value, dict):
+            if _BUFFER in value:
+                raise ProtocolError(f"a message has the key {_BUFFER!r}")
+            _check_depth(depth)
+            return {key: self.without_buffers(item, depth + 1) for key, item in value.items()}
+        return value
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ProtocolError(f"a message is nested deeper than {MAX_DEPTH} levels")
+
+
+def _containers(header: bytes) -> int:
+    """At least as many as there are lists and dictionaries in `header`; each takes a hundred bytes and more."""
+    return header.count(b"[") + header.count(b"{")
 
 
 class FrameReader:
-    """Collects the bytes of a stream and gives back whole messages."""
+    """Collects the bytes of a stream and gives back whole messages, of at most `most` bytes if that is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self._received = bytearray()
+        self._most = MAX_HEADER + MAX_PAYLOAD if most is None else most
 
     def feed(self, data: bytes) -> None:
         """Add what was read from the stream."""
@@ -72,8 +102,9 @@ class FrameReader:
             return None
         header_length, payload_length = self._lengths()
         start = _PREFIX.size + header_length
-        header = bytes(self._received[_PREFIX.size : start])
-        payload = bytes(self._received[start : start + payload_length])
+        with memoryview(self._received) as received:
+            header = bytes(received[_PREFIX.size : start])
+            payload = bytes(received[start : start + payload_length])
         del self._received[: start + payload_length]
         return _decode(header, payload)
 
@@ -81,42 +112,54 @@ class FrameReader:
         header, payload = _PREFIX.unpack_from(self._received)
         if header > MAX_HEADER or payload > MAX_PAYLOAD:
             raise ProtocolError(f"a frame announces {header} + {payload} bytes, more than a frame may have")
+        if header + payload > self._most:
+            raise LimitExceeded("result")
         return header, payload
 
 
 def _decode(header: bytes, payload: bytes) -> Message:
+    if _containers(header) > MAX_CONTAINERS:
+        raise ProtocolError(f"a message has more than {MAX_CONTAINERS} lists and dictionaries")
     try:
-        message = json.loads(header)
+        message = json.loads(header.decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a frame's header is not JSON ({type(error).__name__})") from None
     if not isinstance(message, dict):
         raise ProtocolError("a frame's header is not an object")
-    plain = _with_buffers(message, payload, 0)
+    plain = _Reader(payload).with_buffers(message, 0)
     if not isinstance(plain, dict):
         raise ProtocolError("a frame's header is a buffer")
     return plain
 
 
-def _with_buffers(value: object, payload: bytes, depth: int) -> Plain:
-    if depth > MAX_DEPTH:
-        raise ProtocolError(f"a message is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, list):
-        return [_with_buffers(item, payload, depth + 1) for item in value]
-    if isinstance(value, dict):
-        if _BUFFER in value:
-            return _buffer(value, payload)
-        return {_text(key): _with_buffers(item, payload, depth + 1) for key, item in value.items()}
-    return _text(value) if isinstance(value, str) else cast("Plain", value)
+class _Reader:
+    """Puts buffers in the place of their references, each byte of the payload at most once."""
 
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+        self._taken = 0
 
-def _buffer(reference: dict[str, object], payload: bytes) -> bytes:
-    place = reference[_BUFFER]
-    if len(reference) != 1 or not isinstance(place, list) or [type(item) for item in place] != [int, int]:
-        raise ProtocolError("a buffer's reference is malformed")
-    offset, length = place
-    if offset < 0 or length < 0 or offset + length > len(payload):
-        raise ProtocolError("a buffer lies outside of its payload")
-    return payload[offset : offset + length]
+    def with_buffers(self, value: object, depth: int) -> Plain:
+        """Return the plain data that `value`, which came out of the JSON, stands for."""
+        if isinstance(value, list):
+            _check_depth(depth)
+            return [item if type(item) in _SCALARS else self.with_buffers(item, depth + 1) for item in value]
+        if isinstance(value, dict):
+            if _BUFFER in value:
+                return self._buffer(value)
+            _check_depth(depth)
+            return {_text(key): self.with_buffers(item, depth + 1) for key, item in value.items()}
+        return _text(value) if isinstance(value, str) else cast("Plain", value)
+
+    def _buffer(self, reference: dict[str, object]) -> bytes:
+        place = reference[_BUFFER]
+        if len(reference) != 1 or not isinstance(place, list) or [type(item) for item in place] != [int, int]:
+            raise ProtocolError("a buffer's reference is malformed")
+        offset, length = place
+        if offset != self._taken or length < 0 or offset + length > len(self._payload):
+            raise ProtocolError("a buffer does not begin where the last one ends, or lies outside of its payload")
+        self._taken += length
+        return self._payload[offset : offset + length]
 
 
 def _text(value: str) -> str:

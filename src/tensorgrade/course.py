@@ -20,14 +20,17 @@ from typing import TypeVar
 from tensorgrade.errors import CourseError, ExerciseFileError
 from tensorgrade.exercise import (
     ASSIGNMENT_FILE,
-    DEFAULT_LIMITS,
+    COURSE_FILE,
     NAME,
     Assignment,
     AssignmentSettings,
+    CourseSettings,
     Exercise,
+    read_course_settings,
     read_exercise,
     read_settings,
 )
+from tensorgrade.limits import DEFAULT_LIMITS
 from tensorgrade.yamlfile import Key, Problem, closest, read
 
 __all__ = ["Assignment", "Course"]
@@ -140,10 +143,11 @@ class Course:
             ExerciseFileError: all that is wrong with its YAML files, whether they are listed or not.
         """
         reading = self._read(name)
-        if reading.settings is None or reading.problems:
+        if reading.course is None or reading.settings is None or reading.problems:
             raise ExerciseFileError("\n".join(reading.problems))
         exercises = (reading.exercises[exercise] for exercise in reading.settings.exercises)
-        return Assignment(name, reading.settings, tuple(_settled(e, reading.settings) for e in exercises))
+        settled = (_settled(exercise, reading.settings, reading.course) for exercise in exercises)
+        return Assignment(name, reading.settings, tuple(settled))
 
     def problems(self, assignment: str) -> tuple[str, ...]:
         """Return all that is wrong with an assignment, one line each; needs are followed through the whole course.
@@ -178,12 +182,13 @@ class Course:
             remedy = closest(name, names) if names else f"write {self.settings_file(name)}"
             raise CourseError(f'{self.assignments}: found no assignment "{name}"; {remedy}.')
         problems = [] if re.fullmatch(NAME, name) else [str(self._misnamed(name))]
+        course = _attempt(read_course_settings, self.assignments / COURSE_FILE, problems)
         settings = _attempt(read_settings, self.settings_file(name), problems)
         files = self._exercise_files(name)
         attempts = {file.stem: _attempt(read_exercise, file, problems) for file in files}
         exercises = {stem: exercise for stem, exercise in attempts.items() if exercise}
         missing = self._missing_exercises(name, settings, attempts)
-        return _Reading(settings, exercises, (*problems, *map(str, missing)))
+        return _Reading(course, settings, exercises, (*problems, *map(str, missing)))
 
     def _exercise_files(self, assignment: str) -> list[Path]:
         files = self.assignment_folder(assignment).glob("*.yaml")
@@ -265,6 +270,7 @@ class Course:
 class _Reading:
     """What could be read of an assignment, and what could not."""
 
+    course: CourseSettings | None
     settings: AssignmentSettings | None
     exercises: Mapping[str, Exercise]
     problems: tuple[str, ...]
@@ -283,11 +289,11 @@ def _attempt(reader: Callable[[Path], Content], file: Path, problems: list[str])
         return None
 
 
-def _settled(exercise: Exercise, settings: AssignmentSettings) -> Exercise:
+def _settled(exercise: Exercise, settings: AssignmentSettings, course: CourseSettings) -> Exercise:
     """Return the exercise with its final limits and accelerators; an explicit 0 stays 0."""
-    own = "accelerators" in exercise.model_fields_set
-    limits = exercise.limits.over(settings.limits).over(DEFAULT_LIMITS)
-    accelerators = exercise.accelerators if own else settings.accelerators
+    stated = (content.accelerators for content in (exercise, settings) if "accelerators" in content.model_fields_set)
+    limits = exercise.limits.over(settings.limits).over(course.limits).over(DEFAULT_LIMITS)
+    accelerators = next(stated, course.accelerators)
     return exercise.model_copy(update={"limits": limits, "accelerators": accelerators})
 
 

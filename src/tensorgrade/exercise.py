@@ -16,20 +16,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
-    WrapSerializer,
-)
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, WrapSerializer
 
 from tensorgrade.errors import CourseError
+from tensorgrade.limits import Limits
+from tensorgrade.model import Model, said
 from tensorgrade.yamlfile import Problem, closest, complaint, complaints_about_items, read, validate
 
 Language = Literal["en", "zh"]
@@ -41,12 +34,13 @@ SCHEMA = 1
 ASSIGNMENT_FILE = "assignment.yaml"
 """The name of the file in an assignment's folder that is not an exercise."""
 
+COURSE_FILE = "course.yaml"
+"""The name of the file beside the assignments' folders that says what holds for all of them."""
+
 Value = TypeVar("Value")
 
 _CLAUSE_NAME = "^[a-z][a-z0-9]*(_[a-z0-9]+)*$"  # `__` parts it from the rest of a test's name
 NAME = "[a-z][a-z0-9-]*"  # of an exercise or an assignment: part of file names and of nbgrader's cell ids
-_MEMORY_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_MEMORY = rf"^([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?) ?({'|'.join(_MEMORY_UNITS)})$"
 
 
 class FrozenMapping(Mapping[str, Value]):
@@ -144,17 +138,7 @@ def _safe_to_hand_out(path: str) -> str:
     return path
 
 
-def _bytes(memory: object) -> object:
-    match = re.match(_MEMORY, memory) if isinstance(memory, str) else None
-    return int(float(match[1]) * _MEMORY_UNITS[match[2]]) if match else memory
-
-
 # ----------------------------------------------------------------------------------------------- models
-
-
-def _said(expected: str, example: object, **rules: Any) -> Any:
-    """Return a ``Field`` with the words an error message and an editor have for it."""
-    return Field(description=expected, examples=[example], **rules)
 
 
 _TEXT = {"en": "Identity matrix", "zh": "单位矩阵"}
@@ -162,22 +146,22 @@ _CODE = "def identity(n):\n    ...\n"
 _CLAUSE = {"points": 1, "text": {"en": "ones on the main diagonal", "zh": "主对角线上为 1"}}
 _REJECTED = {"because": ["values"], "code": "def identity(n): return n"}
 
-_Code = Annotated[str, _said("Python code", _CODE, pattern=r"\S"), AfterValidator(_valid_python)]
-_Concept = Annotated[str, _said("a concept in a word", "dtype", pattern=r"\S")]
-_ClauseName = Annotated[str, _said("a-z, 0-9 and single _ between words", "values", pattern=_CLAUSE_NAME)]
-_AnswerName = Annotated[str, _said("a-z, 0-9, _ and -, first a letter", "square_only", pattern="^[a-z][a-z0-9_-]*$")]
-_ExerciseId = Annotated[str, _said("<assignment>/<exercise>", "create/eye", pattern=f"^{NAME}/{NAME}$")]
+_Code = Annotated[str, said("Python code", _CODE, pattern=r"\S"), AfterValidator(_valid_python)]
+_Concept = Annotated[str, said("a concept in a word", "dtype", pattern=r"\S")]
+_ClauseName = Annotated[str, said("a-z, 0-9 and single _ between words", "values", pattern=_CLAUSE_NAME)]
+_AnswerName = Annotated[str, said("a-z, 0-9, _ and -, first a letter", "square_only", pattern="^[a-z][a-z0-9_-]*$")]
+_ExerciseId = Annotated[str, said("<assignment>/<exercise>", "create/eye", pattern=f"^{NAME}/{NAME}$")]
 _ExerciseName = Annotated[
     str,
-    _said("an exercise: a-z, 0-9 and -, first a letter", "zeros-ones", pattern=f"^{NAME}$"),
+    said("an exercise: a-z, 0-9 and -, first a letter", "zeros-ones", pattern=f"^{NAME}$"),
     AfterValidator(_not_the_assignment_file),
 ]
-_Text = Annotated["Text", _said("a text in English and Chinese", _TEXT)]
-_Clause = Annotated["Clause", _said("points and text of a clause", _CLAUSE)]
-_Rejected = Annotated["RejectedAnswer", _said("code, and the clauses it must lose", _REJECTED)]
-_KnownClause = Annotated[str, _said("a clause of this exercise", "values"), AfterValidator(_known_clause)]
+_Text = Annotated["Text", said("a text in English and Chinese", _TEXT)]
+_Clause = Annotated["Clause", said("points and text of a clause", _CLAUSE)]
+_Rejected = Annotated["RejectedAnswer", said("code, and the clauses it must lose", _REJECTED)]
+_KnownClause = Annotated[str, said("a clause of this exercise", "values"), AfterValidator(_known_clause)]
 _SideFile = Annotated[
-    str, _said("a path below the assignment's folder", "data/points.csv"), AfterValidator(_safe_to_hand_out)
+    str, said("a path below the assignment's folder", "data/points.csv"), AfterValidator(_safe_to_hand_out)
 ]
 
 _LISTED = Field(strict=False)  # YAML has lists only, and a strict tuple refuses those
@@ -189,98 +173,80 @@ _FROZEN = (
 )
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Text(_Model):
+class Text(Model):
     """A text in every language of the course; Markdown where it is shown as such."""
 
-    en: Annotated[str, _said("English text", _TEXT["en"], pattern=r"\S")]
-    zh: Annotated[str, _said("Chinese text", _TEXT["zh"], pattern=r"\S")]
+    en: Annotated[str, said("English text", _TEXT["en"], pattern=r"\S")]
+    zh: Annotated[str, said("Chinese text", _TEXT["zh"], pattern=r"\S")]
 
     def get(self, lang: Language) -> str:
         """Return the text in the language ``lang``."""
         return {"en": self.en, "zh": self.zh}[lang]
 
 
-class Clause(_Model):
+class Clause(Model):
     """One sentence of an exercise's contract, and what keeping it is worth."""
 
-    points: Annotated[float, _said("a number greater than 0", 1, gt=0, allow_inf_nan=False)]
-    text: Annotated[Text, _said("the sentence in English and Chinese", _CLAUSE["text"])]
+    points: Annotated[float, said("a number greater than 0", 1, gt=0, allow_inf_nan=False)]
+    text: Annotated[Text, said("the sentence in English and Chinese", _CLAUSE["text"])]
 
 
-class RejectedAnswer(_Model):
+class RejectedAnswer(Model):
     """A wrong answer that must lose exactly the clauses it names."""
 
     because: Annotated[
-        tuple[_KnownClause, ...], _said("a list of clauses, one or more", ["values"], min_length=1), *_EACH_ONCE
+        tuple[_KnownClause, ...], said("a list of clauses, one or more", ["values"], min_length=1), *_EACH_ONCE
     ]
     code: _Code
 
 
-class Limits(_Model):
-    """What one exercise of a submission may use; ``None`` where nothing was said."""
-
-    seconds: Annotated[float | None, _said("a number of seconds greater than 0", 10, gt=0, allow_inf_nan=False)] = None
-    memory: Annotated[
-        Annotated[int, Field(gt=0)] | None,
-        BeforeValidator(_bytes),
-        WithJsonSchema({"type": ["integer", "string", "null"], "minimum": 1, "pattern": _MEMORY}),
-        _said(f"an amount with its unit ({', '.join(_MEMORY_UNITS)}), or a number of bytes", "1 GiB"),
-    ] = None
-    """In bytes."""
-
-    def over(self, defaults: Limits) -> Limits:
-        """Return these limits with the gaps filled from ``defaults``."""
-        return Limits(
-            seconds=defaults.seconds if self.seconds is None else self.seconds,
-            memory=defaults.memory if self.memory is None else self.memory,
-        )
-
-
-DEFAULT_LIMITS = Limits(seconds=10, memory=2**30)
-
-
-class _Graded(_Model):
-    """The keys that exercises and assignments have in common."""
+class _Limited(Model):
+    """The keys that all files have in common."""
 
     schema_: Annotated[int, AfterValidator(_known_version)] = Field(
         alias="schema", description="the number 1", examples=[SCHEMA], json_schema_extra={"const": SCHEMA}
     )
-    title: Annotated[Text, _said("a title in English and Chinese", _TEXT)]
-    limits: Annotated[Limits, _said("limits of time and memory", {"seconds": 10, "memory": "1 GiB"})] = Limits()
+    limits: Annotated[Limits, said("limits of time, memory and more", {"seconds": 10, "memory": "1 GiB"})] = Limits()
     accelerators: Annotated[
-        int, _said("a whole number of virtual devices the graded machine has, 0 or more", 2, ge=0)
+        int, said("a whole number of virtual devices the graded machine has, 0 or more", 2, ge=0)
     ] = 0
+
+
+class CourseSettings(_Limited):
+    """What a course's ``assignments/course.yaml`` says: what holds where assignments and exercises say nothing."""
+
+
+class _Graded(_Limited):
+    """The keys that exercises and assignments have in common."""
+
+    title: Annotated[Text, said("a title in English and Chinese", _TEXT)]
 
 
 class ExerciseContent(_Graded):
     """What an exercise's YAML file says."""
 
-    prompt: Annotated[Text, _said("the task in English and Chinese Markdown", _TEXT)]
-    teaches: Annotated[tuple[_Concept, ...], _said("a list of concepts", ["eye", "dtype"]), *_EACH_ONCE] = ()
-    needs: Annotated[tuple[_ExerciseId, ...], _said("a list of exercises", ["create/eye"]), *_EACH_ONCE] = ()
-    difficulty: Annotated[int, _said("a whole number from 1 to 5", 1, ge=1, le=5)]
-    starter: Annotated[_Code, _said("the Python code the student begins with", _CODE)]
-    solution: Annotated[_Code, _said("a right answer in Python", _CODE)]
+    prompt: Annotated[Text, said("the task in English and Chinese Markdown", _TEXT)]
+    teaches: Annotated[tuple[_Concept, ...], said("a list of concepts", ["eye", "dtype"]), *_EACH_ONCE] = ()
+    needs: Annotated[tuple[_ExerciseId, ...], said("a list of exercises", ["create/eye"]), *_EACH_ONCE] = ()
+    difficulty: Annotated[int, said("a whole number from 1 to 5", 1, ge=1, le=5)]
+    starter: Annotated[_Code, said("the Python code the student begins with", _CODE)]
+    solution: Annotated[_Code, said("a right answer in Python", _CODE)]
     examples: Annotated[
         str,
-        _said("visible checks: plain Python asserts", "assert f(1) == 1", pattern=r"\S"),
+        said("visible checks: plain Python asserts", "assert f(1) == 1", pattern=r"\S"),
         AfterValidator(_valid_cell),
     ]
     clauses: Annotated[
         Mapping[_ClauseName, _Clause],
-        _said("the graded clauses by name, one or more", {"values": _CLAUSE}, min_length=1),
+        said("the graded clauses by name, one or more", {"values": _CLAUSE}, min_length=1),
         *_FROZEN,
     ]
-    hints: Annotated[tuple[_Text, ...], _said("a list of texts", [_TEXT]), _LISTED] = ()
+    hints: Annotated[tuple[_Text, ...], said("a list of texts", [_TEXT]), _LISTED] = ()
     accept: Annotated[
-        Mapping[_AnswerName, _Code], _said("other right answers by name", {"compare": "..."}), *_FROZEN
+        Mapping[_AnswerName, _Code], said("other right answers by name", {"compare": "..."}), *_FROZEN
     ] = Field(default_factory=FrozenMapping)
     reject: Annotated[
-        Mapping[_AnswerName, _Rejected], _said("wrong answers by name", {"square_only": _REJECTED}), *_FROZEN
+        Mapping[_AnswerName, _Rejected], said("wrong answers by name", {"square_only": _REJECTED}), *_FROZEN
     ] = Field(default_factory=FrozenMapping)
 
 
@@ -306,16 +272,16 @@ class Exercise(ExerciseContent):
 class AssignmentSettings(_Graded):
     """What an assignment's ``assignment.yaml`` says."""
 
-    introduction: Annotated[Text, _said("the first words of the notebook in English and Chinese", _TEXT)]
+    introduction: Annotated[Text, said("the first words of the notebook in English and Chinese", _TEXT)]
     exercises: Annotated[
         tuple[_ExerciseName, ...],
-        _said("a list of exercises in order, one or more", ["zeros-ones", "eye"], min_length=1),
+        said("a list of exercises in order, one or more", ["zeros-ones", "eye"], min_length=1),
         *_EACH_ONCE,
     ]
     setup: Annotated[
-        str, _said("the code of the notebook's first code cell", "import torch"), AfterValidator(_valid_cell)
+        str, said("the code of the notebook's first code cell", "import torch"), AfterValidator(_valid_cell)
     ] = "import torch\nimport torch.nn.functional as F\nfrom torch import nn"
-    files: Annotated[tuple[_SideFile, ...], _said("a list of files", ["data/points.csv"]), *_EACH_ONCE] = ()
+    files: Annotated[tuple[_SideFile, ...], said("a list of files", ["data/points.csv"]), *_EACH_ONCE] = ()
 
 
 @dataclass(frozen=True)
@@ -365,6 +331,15 @@ def read_settings(file: Path) -> AssignmentSettings:
     return validate(read(file), AssignmentSettings)
 
 
+def read_course_settings(file: Path) -> CourseSettings:
+    """Return what a ``course.yaml`` says; nothing when there is none.
+
+    Raises:
+        ExerciseFileError: all that is wrong with the file.
+    """
+    return validate(read(file), CourseSettings) if file.is_file() else CourseSettings(schema=SCHEMA)
+
+
 def _misnamed(file: Path) -> list[Problem]:
     if re.fullmatch(NAME, file.stem):
         return []
@@ -385,6 +360,11 @@ def assignment_schema() -> dict[str, object]:
     return _schema_of(AssignmentSettings, "Assignment")
 
 
+def course_schema() -> dict[str, object]:
+    """Return the JSON Schema of a ``course.yaml``."""
+    return _schema_of(CourseSettings, "Course")
+
+
 def _schema_of(model: type[BaseModel], title: str) -> dict[str, object]:
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": dialect, **model.model_json_schema(), "title": title}
@@ -392,5 +372,9 @@ def _schema_of(model: type[BaseModel], title: str) -> dict[str, object]:
 
 def json_schema() -> dict[str, str]:
     """Return the text of each JSON Schema file by its name; the same on every run."""
-    schemas = {"exercise.schema.json": exercise_schema(), "assignment.schema.json": assignment_schema()}
+    schemas = {
+        "exercise.schema.json": exercise_schema(),
+        "assignment.schema.json": assignment_schema(),
+        "course.schema.json": course_schema(),
+    }
     return {name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for name, schema in schemas.items()}

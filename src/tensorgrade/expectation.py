@@ -94,7 +94,8 @@ class Expectation:
 
     def is_tensor(self) -> Self:
         """A tensor with ordinary values."""
-        self._tensor()
+        if self._tensor().values is None:
+            self._fail("unread", self._tensor().unread or "")
         return self
 
     def has_shape(self, *shape: int) -> Self:
@@ -173,7 +174,7 @@ class Expectation:
         attempt = self._attempt()
         attempt.returned()
         before = [*attempt.before, *attempt.keywords_before.values()]
-        after = [*attempt.arguments, *attempt.keywords.values()]
+        after = [*attempt.arguments, *(attempt.keywords[name] for name in attempt.keywords_before)]
         for old, new in zip(before, after, strict=True):
             if (aspect := _change(old, new)) is not None:
                 self._fail("argument", aspect=aspect, aspect_zh=_ASPECTS_ZH.get(aspect, aspect))
@@ -210,6 +211,8 @@ def _compare_tensors(
         raise Mismatch(finding("shape", f"got {got.shape}, expected {tuple(expected.shape)}", **names))
     if got.values is None:
         raise Mismatch(finding("unread", got.unread or "", **names))
+    if got.dtype is not expected.dtype and (_exceeds_int64(got.values) or _exceeds_int64(expected)):
+        raise Mismatch(finding("values", "a uint64 beyond int64", **names))
     rtol, atol = tolerance or _tolerance(got.dtype, expected.dtype, terms)
     try:
         torch.testing.assert_close(
@@ -227,12 +230,16 @@ def _tolerance(got: torch.dtype, expected: torch.dtype, terms: int) -> tuple[flo
 
 
 def _widest(tensor: torch.Tensor) -> torch.Tensor:
-    """The same values in a dtype that holds them all exactly."""
+    """The same values in a dtype that holds them all exactly, but for `_exceeds_int64`, whose bits are kept."""
     if tensor.dtype.is_complex:
         return tensor.to(torch.complex128)
     if tensor.dtype.is_floating_point:
         return tensor.to(torch.float64)
     return tensor.to(torch.int64)
+
+
+def _exceeds_int64(tensor: torch.Tensor) -> bool:
+    return tensor.dtype is torch.uint64 and bool(tensor.to(torch.int64).lt(0).any())
 
 
 def _same_number(got: object, expected: object, tolerance: tuple[float, float] | None) -> bool:
@@ -289,9 +296,7 @@ def _container_change(before: Any, after: Any) -> str | None:
     if len(before) != len(after):
         return "content"
     if isinstance(before, dict):
-        if list(before) != list(after):
-            return "content"
-        return _first_change(list(before.values()), list(after.values()))
+        before, after = [[*table, *table.values()] for table in (before, after)]
     return _first_change(before, after)
 
 

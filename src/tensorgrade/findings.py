@@ -150,6 +150,30 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "It ran longer than the limit of {seconds} s.",
         "运行时间超过了 {seconds} 秒的限制。",
     ),
+    "limit-memory": (
+        "It needed more memory than the limit of {limit}.",
+        "所需内存超过了 {limit} 的限制。",
+    ),
+    "limit-cpu_seconds": (
+        "It used more processor time than the limit of {limit}.",
+        "所用处理器时间超过了 {limit} 的限制。",
+    ),
+    "limit-processes": (
+        "It started more processes and threads than the limit of {limit}.",
+        "启动的进程和线程数超过了 {limit} 的限制。",
+    ),
+    "limit-disk": (
+        "It wrote more to files than the limit of {limit}.",
+        "写入文件的数据超过了 {limit} 的限制。",
+    ),
+    "limit-files": (
+        "It made more files than the limit of {limit}.",
+        "创建的文件数超过了 {limit} 的限制。",
+    ),
+    "limit-result": (
+        "It returned more than the limit of {limit}.",
+        "返回的数据超过了 {limit} 的限制。",
+    ),
     "ended": (
         "The Python process ended while this was checked (a crash, an exit, or too much memory).",
         "检查这一条时 Python 进程结束了（崩溃、退出或内存不足）。",
@@ -179,6 +203,11 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "notebook-unreadable": (
         "The notebook that was handed in cannot be read: the file is damaged or is not a notebook.",
         "提交的笔记本无法读取：文件已损坏，或不是笔记本。",
+    ),
+    "notebook-too-large": (
+        "The notebook that was handed in is too large to be graded: clear its outputs, remove large data, and hand in"
+        " again.",
+        "提交的笔记本过大，无法评分：请清除输出并删除大块数据，然后重新提交。",
     ),
     "not-graded": (
         "This could not be graded automatically. A person will look at it.",

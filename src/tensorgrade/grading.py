@@ -21,9 +21,10 @@ from types import FrameType
 import pytest
 import torch
 
-from .errors import EngineError, GraderError, ProtocolError, SubmissionFailure, TimeLimitExceeded
+from .errors import EngineError, GraderError, LimitExceeded, ProtocolError, SubmissionFailure, TimeLimitExceeded
 from .exercise import Exercise, Language
 from .findings import Finding, Mismatch, finding
+from .limits import Allowance
 from .submission import Machine, Submission
 from .verdict import ClauseVerdict, Status, Verdict, not_run
 
@@ -217,8 +218,10 @@ class _GraderRun:
 
     def _failure(self, error: SubmissionFailure) -> Finding:
         """What a lost answer means: a time-out ends the run, since others would follow; so do several crashes."""
-        told = _finding_of(error, self._machine.seconds)
+        told = _finding_of(error, self._machine.allowance)
         self._crashes += 1
+        if isinstance(error, ProtocolError):  # what says such things is not asked again
+            self._machine.discard()
         if isinstance(error, TimeLimitExceeded) or self._crashes == MAX_CRASHES:
             self._ended = told
         return told
@@ -267,9 +270,11 @@ def _clause_of_item(item: pytest.Item) -> str:
     return clause_of(getattr(item, "originalname", None) or item.name) or ""
 
 
-def _finding_of(error: SubmissionFailure, seconds: float) -> Finding:
+def _finding_of(error: SubmissionFailure, allowance: Allowance) -> Finding:
     if isinstance(error, TimeLimitExceeded):
-        return finding("time-limit", seconds=f"{seconds:g}")
+        return finding("time-limit", seconds=f"{allowance.seconds:g}")
+    if isinstance(error, LimitExceeded):
+        return finding(f"limit-{error.limit}", limit=allowance.told(error.limit))
     return finding("protocol" if isinstance(error, ProtocolError) else "ended", str(error))
 
 

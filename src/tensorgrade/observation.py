@@ -4,25 +4,32 @@
 tensors and frozen values. Nothing of the student's is ever rebuilt: an object comes back as its type's name.
 
 Promise of `read`: for any plain data it returns an `Observed` or raises `ProtocolError`; tensors have only dtypes of
-``DTYPES`` and exactly the bytes that their shape asks for.
+``DTYPES`` and exactly the bytes that their shape asks for. Time and memory are in proportion to the description.
 """
 
 from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Iterable
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 
 from .codec import MAX_PAYLOAD, Plain
 from .errors import ProtocolError
 
-MAX_NODES = 200_000
+Kind = TypeVar("Kind")
+
+MAX_NODES = 100_000
+MAX_LEVELS = 30
 MAX_TEXT = 1_000_000
+MAX_NAME = 200
 MAX_INT_BITS = 4096
+MAX_COLLISIONS = 100
+"""How many keys of a dictionary may have the same hash: a liar could choose them all alike."""
 MAX_VALUES = MAX_PAYLOAD // 2
 _NAMES = (
     "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 bfloat16 float32 float64"
@@ -31,9 +38,9 @@ _NAMES = (
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in _NAMES.split() if hasattr(torch, name)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ObservedTensor:
-    """A tensor as it was in the submission process.
+    """A tensor as it was in the submission process; equal to itself alone, as are the classes below.
 
     Attributes:
         values: the elements as a contiguous CPU tensor of the grader's own, or None when they could not be read.
@@ -66,7 +73,7 @@ class ObservedTensor:
     type_name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ObservedModule:
     """A module: its type, its mode, and everything it registers, by name."""
 
@@ -77,7 +84,7 @@ class ObservedModule:
     buffers: dict[str, ObservedTensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ObservedObject:
     """Any other object; `items` holds the content of a subclass of tuple, list or dict."""
 
@@ -102,25 +109,41 @@ def memory(pointer: int, length: int) -> bytes:
 
 @dataclass
 class Observer:
-    """Describes the values of one reply; identities and storages are numbered in the order of their appearance."""
+    """Describes the values of one reply; identities and storages are numbered in the order of their appearance.
+
+    What a subclass of the student's says of itself is not asked for: types are taken from `type`, contents and facts
+    by the methods of the base class. What cannot be sent whole is replaced by an object that says why.
+    """
 
     _objects: dict[int, int] = field(default_factory=dict)
     _storages: dict[int, int] = field(default_factory=dict)
     _alive: list[object] = field(default_factory=list)
     _bytes: int = 0
     _nodes: int = 0
+    _level: int = 0
 
     def describe(self, value: object) -> Plain:
         """Return `value` as plain data: ``[kind, ...]`` for everything that JSON does not have."""
+        if self._level == 0:  # what one value takes is not taken from the others of the reply
+            self._nodes = self._bytes = 0
         self._nodes += 1
-        if self._nodes > MAX_NODES:
-            return ["object", "more values than can be sent", 0, None]
-        describe = _EXACT.get(type(value))
+        if self._nodes > MAX_NODES or self._level >= MAX_LEVELS:
+            return _left_out("more than can be sent")
+        self._level += 1
+        try:
+            return self._described(value)
+        finally:
+            self._level -= 1
+
+    def _described(self, value: Any) -> Plain:
+        kind = type(value)
+        describe = _EXACT.get(kind)
         if describe is not None:
             return describe(self, value)
-        if isinstance(value, torch.Tensor):
+        # a subclass that dispatches on its own need not have values, and asks the student's code for its facts
+        if issubclass(kind, torch.Tensor) and kind.__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
             return self._tensor(value)
-        if isinstance(value, torch.nn.Module):
+        if issubclass(kind, torch.nn.Module):
             return self._module(value)
         return self._object(value)
 
@@ -129,54 +152,63 @@ class Observer:
         return self._objects.setdefault(id(value), len(self._objects))
 
     def _integer(self, value: Any) -> Plain:
-        return ["int", value] if value.bit_length() <= MAX_INT_BITS else ["object", "huge int", 0, None]
+        return ["int", value] if value.bit_length() <= MAX_INT_BITS else _left_out("huge int")
 
-    def _text(self, value: Any) -> Plain:
-        return ["str", value[:MAX_TEXT]]
+    def _text(self, kind: str, value: Any) -> Plain:
+        return [kind, value] if len(value) <= MAX_TEXT else _left_out("more text than can be sent")
 
     def _pairs(self, value: Any) -> Plain:
-        return ["dict", [[self.describe(key), self.describe(item)] for key, item in dict.items(value)]]
+        return ["dict", [[self.describe(key), self.describe(item)] for key, item in self._first(dict.items(value))]]
 
     def _items(self, kind: str, value: Iterable[object]) -> Plain:
-        return [kind, [self.describe(item) for item in value]]
+        return [kind, [self.describe(item) for item in self._first(value)]]
 
-    def _object(self, value: object) -> Plain:
+    def _first(self, items: Iterable[Kind]) -> Iterator[Kind]:
+        """The items that can still be sent, and one more, so that what is cut off never looks whole."""
+        for item in items:
+            is_left_out = self._nodes >= MAX_NODES
+            yield item
+            if is_left_out:
+                return
+
+    def _object(self, value: Any) -> Plain:
         items: Plain = None
-        if isinstance(value, tuple):
+        if issubclass(type(value), tuple):
             items = self._items("tuple", tuple.__iter__(value))
-        elif isinstance(value, list):
+        elif issubclass(type(value), list):
             items = self._items("list", list.__iter__(value))
-        elif isinstance(value, dict):
+        elif issubclass(type(value), dict):
             items = self._pairs(value)
         return ["object", type_name(type(value)), self._identity(value), items]
 
     def _module(self, module: torch.nn.Module) -> Plain:
         training: Plain = {name: bool(child.training) for name, child in module.named_modules()}
-        parameters = {name: self._tensor(item) for name, item in module.named_parameters(remove_duplicate=False)}
-        buffers = {name: self._tensor(item) for name, item in module.named_buffers(remove_duplicate=False)}
+        parameters = {name: self.describe(item) for name, item in module.named_parameters(remove_duplicate=False)}
+        buffers = {name: self.describe(item) for name, item in module.named_buffers(remove_duplicate=False)}
         return ["module", type_name(type(module)), self._identity(module), training, parameters, buffers]
 
     def _tensor(self, tensor: torch.Tensor) -> Plain:
         with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
-            values, unread = self._values(tensor)
-            strided = tensor.layout is torch.strided and not tensor.is_nested
-            grad = tensor.grad if tensor.is_leaf else None
+            bare = torch.Tensor.detach(tensor)  # shares memory and version, and is of no subclass
+            values, unread = self._values(bare)
+            strided = bare.layout is torch.strided and not bare.is_nested
+            grad, grad_fn = _fact(tensor, "grad") if _fact(tensor, "is_leaf") else None, _fact(tensor, "grad_fn")
             return [
                 "tensor",
                 {
                     "values": values,
                     "unread": unread,
-                    "shape": [] if tensor.is_nested else list(map(int, tensor.shape)),
-                    "dtype": str(tensor.dtype).removeprefix("torch."),
-                    "stride": list(map(int, tensor.stride())) if strided else [],
-                    "offset": int(tensor.storage_offset()) if strided else 0,
-                    "device": str(tensor.device),
-                    "requires_grad": tensor.requires_grad,
-                    "is_leaf": tensor.is_leaf,
-                    "grad_fn": None if tensor.grad_fn is None else type(tensor.grad_fn).__name__,
-                    "grad": None if grad is None else self._tensor(grad),
-                    "version": 0 if tensor.is_inference() else tensor._version,
-                    "storage": self._storage(tensor) if strided else -1 - self._identity(tensor),
+                    "shape": [] if bare.is_nested else list(map(int, bare.shape)),
+                    "dtype": str(bare.dtype).removeprefix("torch."),
+                    "stride": list(map(int, bare.stride())) if strided else [],
+                    "offset": int(bare.storage_offset()) if strided else 0,
+                    "device": str(bare.device),
+                    "requires_grad": _fact(tensor, "requires_grad"),
+                    "is_leaf": _fact(tensor, "is_leaf"),
+                    "grad_fn": None if grad_fn is None else type(grad_fn).__name__[:MAX_NAME],
+                    "grad": None if grad is None or self._level >= MAX_LEVELS else self.describe(grad),
+                    "version": 0 if bare.is_inference() else bare._version,
+                    "storage": self._storage(bare) if strided else -1 - self._identity(tensor),
                     "identity": self._identity(tensor),
                     "type_name": type_name(type(tensor)),
                 },
@@ -197,8 +229,17 @@ class Observer:
         if self._bytes + length > MAX_VALUES:
             return None, f"too large ({length} bytes)"
         self._bytes += length
-        flat = tensor.detach().resolve_conj().resolve_neg().to("cpu").contiguous()
+        flat = tensor.resolve_conj().resolve_neg().to("cpu").contiguous()
         return memory(flat.data_ptr(), length), None
+
+
+def _left_out(reason: str) -> Plain:
+    return ["object", reason, 0, None]
+
+
+def _fact(tensor: torch.Tensor, name: str) -> Any:
+    """What torch knows of `tensor`, whatever a subclass says."""
+    return getattr(torch.Tensor, name).__get__(tensor)
 
 
 def _address(storage: torch.UntypedStorage) -> int:
@@ -209,7 +250,8 @@ def type_name(kind: type) -> str:
     """The full name of a type, without the module for built-in ones; torch's re-exports by their public name."""
     if kind is torch.Tensor:
         return "torch.Tensor"
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name = f"{kind.__qualname__}" if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return name[:MAX_NAME]
 
 
 _EXACT: dict[type, Callable[[Observer, Any], Plain]] = {
@@ -218,8 +260,8 @@ _EXACT: dict[type, Callable[[Observer, Any], Plain]] = {
     int: Observer._integer,
     float: lambda observer, value: ["float", value],
     complex: lambda observer, value: ["complex", value.real, value.imag],
-    str: Observer._text,
-    bytes: lambda observer, value: ["bytes", value[:MAX_TEXT]],
+    str: lambda observer, value: observer._text("str", value),
+    bytes: lambda observer, value: observer._text("bytes", value),
     list: lambda observer, value: observer._items("list", value),
     tuple: lambda observer, value: observer._items("tuple", value),
     dict: Observer._pairs,
@@ -257,7 +299,13 @@ def _exactly(kind: type) -> Callable[[Any], Any]:
     return check
 
 
-_int, _bool, _str = _exactly(int), _exactly(bool), _exactly(str)
+_bool, _float, _str, _list = _exactly(bool), _exactly(float), _exactly(str), _exactly(list)
+
+
+def _int(value: object) -> int:
+    if type(value) is not int or value.bit_length() > MAX_INT_BITS:
+        raise ProtocolError("a value is not an int of ordinary size")
+    return value
 
 
 def _read_tensor(facts: Any) -> ObservedTensor:
@@ -269,7 +317,7 @@ def _read_tensor(facts: Any) -> ObservedTensor:
         unread=None if values is not None else _str(facts["unread"]),
         shape=shape,
         dtype=dtype,
-        stride=tuple(_int(step) for step in facts["stride"]),
+        stride=tuple(_int(step) for step in _list(facts["stride"])),
         offset=_int(facts["offset"]),
         device=str(torch.device(_str(facts["device"]))),
         requires_grad=_bool(facts["requires_grad"]),
@@ -284,7 +332,7 @@ def _read_tensor(facts: Any) -> ObservedTensor:
 
 
 def _sizes(sizes: Any) -> tuple[int, ...]:
-    if len(sizes) > 64 or not all(type(size) is int and 0 <= size < 1 << 62 for size in sizes):
+    if len(_list(sizes)) > 64 or not all(type(size) is int and 0 <= size < 1 << 62 for size in sizes):
         raise ProtocolError("a tensor's shape is malformed")
     return tuple(sizes)
 
@@ -331,25 +379,22 @@ def _read_device(name: str) -> Observed:
 
 
 def _read_pairs(pairs: Any) -> dict[Any, Observed]:
-    return {_hashable(read(key)): read(item) for key, item in pairs}
-
-
-def _hashable(key: Observed) -> object:
-    if isinstance(key, (ObservedTensor, ObservedModule)):
-        return key.identity, key.type_name
-    hash(key)
-    return key
+    items = [(read(key), read(item)) for key, item in _list(pairs)]
+    hashes = sorted(hash(key) for key, _ in items)
+    if any(map(operator.eq, hashes, hashes[MAX_COLLISIONS:])):
+        raise ProtocolError("too many keys of a dictionary have the same hash")
+    return dict(items)
 
 
 _READERS: dict[str, Callable[..., Observed]] = {
     "bool": _bool,
     "int": _int,
-    "float": _exactly(float),
-    "complex": lambda real, imag: complex(float(real), float(imag)),
+    "float": _float,
+    "complex": lambda real, imag: complex(_float(real), _float(imag)),
     "str": _str,
     "bytes": _exactly(bytes),
-    "list": lambda items: [read(item) for item in items],
-    "tuple": lambda items: tuple(read(item) for item in items),
+    "list": lambda items: [read(item) for item in _list(items)],
+    "tuple": lambda items: tuple([read(item) for item in _list(items)]),
     "dict": _read_pairs,
     "dtype": _dtype,
     "device": _read_device,

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from . import sandbox, work
 from .codec import FrameReader, Message, Plain, encode
-from .errors import ProtocolError
+from .errors import TOO_LARGE, ProtocolError
+from .namespaces import die_with_parent
 from .observation import Observer, type_name
 from .parcel import unpack
 from .shell import Shell
@@ -42,14 +43,14 @@ class _Ended(Exception):
     """The other side closed the socket."""
 
 
-def serve(control: socket.socket, shell: Shell) -> None:
+def serve(control: socket.socket, shell: Shell, settled: sandbox.Settled) -> None:
     """Answer requests until the other side closes the socket."""
     snapshots: list[int] = []
     while True:
         try:
             request = _receive(control)
             if request["do"] == "snapshot":
-                control = _snapshot(control, snapshots, request, shell)
+                control = _snapshot(control, snapshots, request, shell, settled)
             else:
                 _reply(control, request, _answer(shell, request))
         except _Ended:
@@ -72,11 +73,13 @@ def _reply(control: socket.socket, request: Message, answer: Message) -> None:
     try:
         frame = encode({**answer, "id": request["id"]})
     except ProtocolError as error:
-        frame = encode({"error": {"types": ["ProtocolError"], "text": str(error)}, "id": request["id"]})
+        frame = encode({"error": {"types": [TOO_LARGE], "text": str(error)}, "id": request["id"]})
     control.sendall(frame)
 
 
-def _snapshot(control: socket.socket, snapshots: list[int], request: Message, shell: Shell) -> socket.socket:
+def _snapshot(
+    control: socket.socket, snapshots: list[int], request: Message, shell: Shell, settled: sandbox.Settled
+) -> socket.socket:
     """Fork; the parent answers on `control` and keeps it, the snapshot goes on with the socket that came along."""
     _, (descriptor,), _, _ = socket.recv_fds(control, 1, 1)
     snapshots[:] = [pid for pid in snapshots if os.waitpid(pid, os.WNOHANG) == (0, 0)]
@@ -86,8 +89,9 @@ def _snapshot(control: socket.socket, snapshots: list[int], request: Message, sh
         snapshots.append(child)
         _reply(control, request, {})
         return control
-    sandbox.die_with_parent()
+    die_with_parent()
     control.close()
+    sandbox.narrow(settled, sandbox.Narrowed(**cast("dict[str, Any]", request["narrowed"])))
     snapshots.clear()
     shell.after_fork()
     null = os.open(os.devnull, os.O_WRONLY)  # what the graders' calls print is nobody's output

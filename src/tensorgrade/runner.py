@@ -8,25 +8,26 @@ outputs, and the run goes on behind it.
 from __future__ import annotations
 
 import contextlib
-import shutil
+import math
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 from .codec import Message
 from .course import Course
-from .errors import GraderError, ProcessEnded, SubmissionFailure, TimeLimitExceeded
+from .errors import GraderError, LimitExceeded, ProcessEnded, SubmissionFailure, TimeLimitExceeded
 from .exercise import Assignment, Exercise, Language
 from .findings import finding
 from .grading import judge
-from .sandbox import Confinement
-from .supervisor import Process, SubmissionProcess, Zygote
+from .limits import Allowance, limit_behind, together
+from .processes import Process, SubmissionProcess
+from .sandbox import Confinement, Narrowed
+from .supervisor import Zygote
 from .verdict import Verdict, not_run
 
-OUTPUT_LIMIT = 1 << 20
 MAX_RESTARTS = 5
 SEED = 0
 
@@ -50,7 +51,6 @@ class Job:
         assignment: the assignment that the exercises of `cells` belong to, or None for an ordinary notebook.
         language: of the verdicts.
         files: the folder whose files (other than notebooks) lie beside the notebook; a private copy is made.
-        memory: bytes that the submission may allocate.
         seconds: wall-clock limit of the whole notebook.
         abandoned: exercises whose grader has ended workers; they are flagged and not judged.
     """
@@ -60,7 +60,6 @@ class Job:
     assignment: str | None
     language: Language
     files: Path | None
-    memory: int
     seconds: float
     abandoned: frozenset[str] = frozenset()
 
@@ -89,19 +88,14 @@ def grade(job: Job, zygote: Zygote, journal: Path | None = None) -> Graded:
     """
     course = Course(job.course)
     assignment = course.load(job.assignment) if job.assignment else None
-    with tempfile.TemporaryDirectory(prefix="job-") as folder:
-        _copy_files(job.files, Path(folder))
-        run = _NotebookRun(job, zygote, folder)
+    zygote.check_hides(course.root)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)  # a submission with a user id of its own must get to its folder in there
+        run = _NotebookRun(job, assignment, zygote, Path(folder))
         try:
             return run.grade(course, assignment, journal)
         finally:
             run.close()
-
-
-def _copy_files(source: Path | None, target: Path) -> None:
-    if source is None or not source.is_dir():
-        return
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.ipynb"), dirs_exist_ok=True, symlinks=True)
 
 
 @contextlib.contextmanager
@@ -116,10 +110,13 @@ def _noted(exercise: str, journal: Path | None) -> Iterator[None]:
 class _NotebookRun:
     """A notebook under way: the process that runs it, and the cells that made its state."""
 
-    def __init__(self, job: Job, zygote: Zygote, folder: str) -> None:
+    def __init__(self, job: Job, assignment: Assignment | None, zygote: Zygote, folder: Path) -> None:
         self._job = job
         self._zygote = zygote
-        self._confinement = Confinement(folder, job.memory, cpu_seconds=int(job.seconds) + 1)
+        self._folder = folder
+        self._read_only = frozenset(assignment.settings.files) if assignment else frozenset()
+        exercises = assignment.exercises if assignment else ()
+        self._allowance = together(exercise.limits.allowance() for exercise in exercises)
         self._process: SubmissionProcess | None = None
         self._done: list[CellJob] = []
         self._starts = 0
@@ -143,56 +140,78 @@ class _NotebookRun:
         if exercise.name in self._job.abandoned:
             flagged = f"{grader}: the grader ended the process that it ran in, or hung"
             return not_run(exercise, self._job.language, None, flagged)
-        machine = _Snapshots(self, seconds)
+        machine = _Snapshots(self, replace(exercise.limits.allowance(), seconds=seconds))
         try:
             return judge(exercise, grader, machine, self._job.language)
         finally:
-            machine.close()
+            machine.discard()
 
-    def close(self) -> None:
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+    def close(self) -> float:
+        """End the notebook's process; returns the processor seconds that it used."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0.0
+        process.close()
+        return process.cpu_seconds
 
-    def snapshot(self) -> Process:
+    def seconds_left(self) -> float:
+        """How long the notebook may still take."""
+        return self._deadline - time.monotonic()
+
+    def snapshot(self, allowance: Allowance) -> Process:
         """A process in the state of this notebook that nothing else depends on."""
         process = self._ready()
         if not process.can_fork():
             return self._start()
         try:
-            return process.snapshot()
+            return process.snapshot(_narrowed(allowance))
         except SubmissionFailure:
             # an earlier snapshot may have taken its parent along; that must not cost this exercise
             if process.alive:
                 raise
-            return self.snapshot()
+            return self.snapshot(allowance)
 
     def _run_cell(self, cell: CellJob) -> CellRun:
         try:
-            answer = self._ready().run_cell(cell.source, self._seconds(cell), OUTPUT_LIMIT)
+            answer = self._ready().run_cell(cell.source, self._seconds(cell), self._allowance.output)
         except TimeLimitExceeded:
             self.close()
-            return _stopped("CellTimeoutError", "cell-time-limit", self._job.language, seconds=f"{cell.seconds:g}")
-        except SubmissionFailure:
+            return self._stopped("CellTimeoutError", "cell-time-limit", seconds=f"{cell.seconds:g}")
+        except LimitExceeded as failure:
             self.close()
+            return self._over(failure.limit)
+        except SubmissionFailure:
+            if self.close() >= self._allowance.cpu_seconds:
+                return self._over("cpu_seconds")
             exhausted = self._starts > MAX_RESTARTS or self._deadline <= time.monotonic()
-            return _stopped("DeadKernelError", "cell-not-run" if exhausted else "cell-ended", self._job.language)
+            return self._stopped("DeadKernelError", "cell-not-run" if exhausted else "cell-ended")
         self._done.append(cell)
         return self._cell_run(cell, answer)
 
     def _cell_run(self, cell: CellJob, answer: Message) -> CellRun:
         outputs = tuple(cast("dict[str, Any]", output) for output in cast("list[object]", answer["outputs"]))
         if answer.get("interrupted"):
-            told = _stopped("CellTimeoutError", "cell-time-limit", self._job.language, seconds=f"{cell.seconds:g}")
-            outputs = (*outputs, *told.outputs)
+            outputs += self._stopped("CellTimeoutError", "cell-time-limit", seconds=f"{cell.seconds:g}").outputs
+        elif outputs and outputs[-1]["output_type"] == "error":
+            limit = limit_behind(f"{outputs[-1].get('ename')}: {outputs[-1].get('evalue')}")
+            outputs += self._over(limit).outputs if limit else ()
         count = answer.get("execution_count")
-        return CellRun(outputs, count if isinstance(count, int) else None)
+        return CellRun(outputs, count if type(count) is int and count >= 0 else None)
+
+    def _over(self, limit: str) -> CellRun:
+        """What stands for a cell that went over a limit."""
+        return self._stopped("ResourceLimitError", f"limit-{limit}", limit=self._allowance.told(limit))
+
+    def _stopped(self, name: str, code: str, **facts: str) -> CellRun:
+        """What stands for a cell that gave no outputs."""
+        sentence = finding(code, **facts).text.get(self._job.language)
+        error = {"output_type": "error", "ename": name, "evalue": sentence, "traceback": [f"{name}: {sentence}"]}
+        return CellRun((error,))
 
     def _seconds(self, cell: CellJob) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        if self.seconds_left() <= 0:
             raise ProcessEnded("the notebook used up its time")
-        return min(cell.seconds, left)
+        return min(cell.seconds, self.seconds_left())
 
     def _ready(self) -> SubmissionProcess:
         """The process of this notebook, in the state that its cells so far have made."""
@@ -206,42 +225,61 @@ class _NotebookRun:
 
     def _start(self) -> SubmissionProcess:
         """Start a process and run the cells so far in it."""
-        process = self._zygote.start(self._confinement, SEED)
+        name = self._job.assignment or (self._job.files.name if self._job.files else "notebook")
+        folder = tempfile.mkdtemp(dir=self._folder)
+        confinement = _confinement(name, folder, self._allowance)
+        process = self._zygote.start(confinement, SEED, self._job.files, self._read_only)
         try:
             for cell in self._done:
-                process.run_cell(cell.source, self._seconds(cell), OUTPUT_LIMIT)
+                process.run_cell(cell.source, self._seconds(cell), self._allowance.output)
         except SubmissionFailure:
             process.close()
             raise
         return process
 
 
+def _confinement(name: str, folder: str, allowance: Allowance) -> Confinement:
+    """What the process of a notebook may use."""
+    return Confinement(
+        name=name,
+        folder=folder,
+        memory=allowance.memory,
+        cpu_seconds=math.ceil(allowance.cpu_seconds),
+        processes=allowance.processes,
+        disk=allowance.disk,
+        files=allowance.files,
+        programs=allowance.subprocesses,
+    )
+
+
+def _narrowed(allowance: Allowance) -> Narrowed:
+    """What a snapshot may use that answers for one exercise."""
+    return Narrowed(allowance.memory, math.ceil(allowance.cpu_seconds), allowance.subprocesses)
+
+
 class _Snapshots:
     """The machine of one exercise: a snapshot that is replaced when it is lost."""
 
-    def __init__(self, run: _NotebookRun, seconds: float) -> None:
+    def __init__(self, run: _NotebookRun, allowance: Allowance) -> None:
         self._run = run
         self._snapshot: Process | None = None
-        self.seconds = seconds
+        self.allowance = allowance
 
     def request(self, message: Message) -> Message:
+        if self._run.seconds_left() <= 0:
+            raise TimeLimitExceeded("the notebook used up its time")
         if self._snapshot is None or not self._snapshot.alive:
-            self.close()
-            self._snapshot = self._run.snapshot()
-        return self._snapshot.request(message, self.seconds)
+            self.discard()
+            self._snapshot = self._run.snapshot(self.allowance)
+        seconds = min(self.allowance.seconds, self._run.seconds_left())
+        return self._snapshot.request(message, seconds, self.allowance.result)
 
     def with_accelerators(self, count: int) -> _Snapshots:
         if count:
             raise GraderError(f"this version has no virtual accelerators; it cannot run a machine with {count}")
         return self
 
-    def close(self) -> None:
+    def discard(self) -> None:
         if self._snapshot is not None:
             self._snapshot.close()
             self._snapshot = None
-
-
-def _stopped(name: str, code: str, language: Language, **facts: str) -> CellRun:
-    """What stands in a notebook for a cell that gave no outputs."""
-    sentence = finding(code, **facts).text.get(language)
-    return CellRun(({"output_type": "error", "ename": name, "evalue": sentence, "traceback": [f"{name}: {sentence}"]},))

@@ -104,6 +104,7 @@ class Shell:
             sys.stdout, sys.stderr = self._streams
             sys.breakpointhook = _pass_by
             _search_working_directory()
+            sys.argv = ["ipykernel_launcher.py", "-f", f"{os.environ['HOME']}/kernel-{self._wire.session.session}.json"]
         self._renew_loop()
 
     def run_cell(self, source: str, *, output_limit: int) -> CellResult:

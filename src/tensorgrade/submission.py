@@ -15,26 +15,32 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
-from .codec import Message, Plain
-from .errors import ProtocolError, TimeLimitExceeded
-from .findings import Mismatch, finding, public_error
-from .observation import Observed, Observer, read
+from .codec import MAX_PAYLOAD, Message, Plain
+from .errors import GraderError, ProtocolError, TimeLimitExceeded
+from .findings import Finding, Mismatch, finding, public_error
+from .limits import Allowance, limit_behind
+from .observation import MAX_NAME, Observed, Observer, read
 from .parcel import pack
 
 Kind = TypeVar("Kind")
 
 WORK_SLACK = 40
+MAX_ERROR_TYPES = 100
+MAX_ERROR_TEXT = 2000
 
 
 class Machine(Protocol):
-    """Where a submission runs: gives the process that answers, and the wall-clock limit of one call."""
+    """Where a submission runs: gives the process that answers, and what it may use."""
 
-    seconds: float
+    allowance: Allowance
 
     def request(self, message: Message) -> Message:
         """Send one request to a snapshot; raises a `SubmissionFailure`."""
+
+    def discard(self) -> None:
+        """Let the next request go to a fresh snapshot."""
 
     def with_accelerators(self, count: int) -> Machine:
         """The same submission on a machine with `count` accelerators; raises `GraderError` if there is none."""
@@ -42,10 +48,17 @@ class Machine(Protocol):
 
 @dataclass(frozen=True)
 class RaisedError:
-    """An exception of the student's code: the names of its types, its own first, and its message."""
+    """An exception of the student's code.
+
+    Attributes:
+        types: the names of its types, its own first.
+        text: its message.
+        limit: what to tell when it comes from a limit that was exceeded, else None.
+    """
 
     types: tuple[str, ...]
     text: str
+    limit: Finding | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,8 @@ class Attempt:
     def returned(self) -> Observed:
         """The value; raises `Mismatch` when the call raised."""
         if self.error is not None:
-            raise Mismatch(finding("raised", _told(self.error), name=self.name, error=public_error(self.error.types)))
+            raised = finding("raised", _told(self.error), name=self.name, error=public_error(self.error.types))
+            raise Mismatch(self.error.limit or raised)
         return self.value
 
 
@@ -109,13 +123,13 @@ class Submission:
         ``student.identity`` is what the notebook calls ``identity``. The probe travels with what it refers to of its
         module: keep expected values out of it and judge the observation instead. Raises `Mismatch` when it raises.
         """
-        parcel = pack((probe, arguments, keywords), self._by_value)
+        parcel = self._pack((probe, arguments, keywords))
         answer = self._request({"do": "probe", "parcel": parcel})
         if (name := _undefined(answer, probe)) is not None:
             raise Mismatch(finding("undefined", name=name))
-        if (error := _error(answer)) is not None:
-            raise Mismatch(finding("probe-raised", _told(error), error=public_error(error.types)))
-        return read(answer.get("value"))
+        if (error := self._error(answer)) is not None:
+            raise Mismatch(error.limit or finding("probe-raised", _told(error), error=public_error(error.types)))
+        return _value(answer)
 
     def vectorised(self, name: str, *sizes: tuple[object, ...]) -> Observed:
         """Check that the Python work of `name` is the same for all of `sizes`, tuples of arguments that grow.
@@ -140,7 +154,7 @@ class Submission:
         return Submission(self._machine.with_accelerators(accelerators), self._graders, self._pause)
 
     def _attempt(self, name: str, arguments: tuple[object, ...], keywords: dict[str, Any], *, measure: bool) -> Attempt:
-        parcel = pack((arguments, keywords), self._by_value)
+        parcel = self._pack((arguments, keywords))
         before = Observer()
         observed_before = before.describe(list(arguments)), before.describe(keywords)
         answer = self._request({"do": "call", "name": name, "parcel": parcel, "measure": measure})
@@ -149,24 +163,41 @@ class Submission:
         after = _tuple(answer.get("arguments")), _dict(answer.get("keywords"))
         if len(after[0]) != len(arguments) or set(after[1]) != set(keywords):
             raise ProtocolError("a call's answer has other arguments than the call")
+        error = self._error(answer)
         return Attempt(
             name=name,
-            value=read(answer.get("value")),
-            error=_error(answer),
+            value=_value(answer) if error is None else None,
+            error=error,
             before=_tuple(observed_before[0]),
             arguments=after[0],
             keywords_before=_dict(observed_before[1]),
             keywords=after[1],
             instructions=_of_type(int, answer.get("instructions", 0)),
-            operations=tuple(map(str, _of_type(list, answer.get("operations", [])))),
+            operations=tuple(_of_type(str, name) for name in _of_type(list, answer.get("operations", []))),
         )
+
+    def _pack(self, value: object) -> bytes:
+        parcel = pack(value, self._by_value)
+        if len(parcel) > MAX_PAYLOAD:
+            raise GraderError(f"{len(parcel)} bytes of arguments are more than the {MAX_PAYLOAD} that can be sent")
+        return parcel
 
     def _request(self, message: Message) -> Message:
         with self._pause():
             answer = self._machine.request(message)
         if answer.get("interrupted"):
-            raise TimeLimitExceeded(f"a call ran longer than {self._machine.seconds:g} s")
+            raise TimeLimitExceeded(f"a call ran longer than {self._machine.allowance.seconds:g} s")
         return answer
+
+    def _error(self, answer: Message) -> RaisedError | None:
+        if answer.get("error") is None:
+            return None
+        error = _of_type(dict, answer["error"])
+        types = [_of_type(str, name)[:MAX_NAME] for name in _of_type(list, error.get("types"))[:MAX_ERROR_TYPES]]
+        text = _of_type(str, error.get("text"))[:MAX_ERROR_TEXT]
+        key = limit_behind(f"{' '.join(types)}: {text}")
+        limit = finding(f"limit-{key}", text, limit=self._machine.allowance.told(key)) if key else None
+        return RaisedError(tuple(types), text, limit)
 
 
 def _modules_under(folder: Path) -> list[ModuleType]:
@@ -195,13 +226,10 @@ def _of_type(kind: type[Kind], value: object) -> Kind:
     return value
 
 
-def _error(answer: Message) -> RaisedError | None:
-    error = answer.get("error")
-    if error is None:
-        return None
-    if not isinstance(error, dict) or not isinstance(error.get("types"), list):
-        raise ProtocolError("an error is not described as such")
-    return RaisedError(tuple(map(str, cast("list[Plain]", error["types"]))), str(error.get("text")))
+def _value(answer: Message) -> Observed:
+    if "value" not in answer:
+        raise ProtocolError("an answer has neither a value nor an error")
+    return read(answer["value"])
 
 
 def _told(error: RaisedError) -> str:

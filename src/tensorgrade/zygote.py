@@ -1,15 +1,18 @@
 """The zygote: a process that has imported torch and IPython once and forks submission processes.
 
-Untrusted side, but it runs no student code itself: ``python -I -m tensorgrade.zygote FD`` is started by
+Untrusted side, but it runs no student code itself: ``python -I -m tensorgrade.zygote FD SITE`` is started by
 `tensorgrade.supervisor` with a clean environment and one socket, and never sees graders, solutions, expected values or
 the gradebook. It stays single-threaded and runs no torch operation that starts threads, so that its forks are sound.
 
-Requests on the socket (one JSON packet each): ``fork`` with the descriptors of a submission process's socket, stdout
-and stderr; ``end`` kills that process's whole group, collects its status, and only then frees its process id.
+It says ``settled`` when a fork on trial could be confined as its site (JSON) wants it, or ``refused`` and why; and
+``ready`` when everything is imported. Requests on the socket (one JSON packet each): ``fork`` with the descriptors of
+a submission process's socket, stdout and stderr, and of an archive with its files, if it has any; ``end`` kills that
+process with all that it left, collects its status, and only then frees its process id.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -17,35 +20,73 @@ import random
 import signal
 import socket
 import sys
+import tempfile
 import warnings
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from . import sandbox
-from .process import serve
-from .shell import Shell
+
+if TYPE_CHECKING:
+    from .shell import Shell
 
 _PACKET = 1 << 16
+_ROUNDS = 10
+_TRIAL = sandbox.Confinement(name="trial", folder="", memory=1 << 30, cpu_seconds=60)
 
 
-def main(descriptor: int) -> None:
-    """Preload, report ``ready``, and answer requests until the other side closes the socket."""
-    sandbox.adopt_orphans()
+def main(descriptor: int, site: sandbox.Site) -> None:
+    """Settle, preload, and answer requests until the other side closes the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trusted side, which ends us in order
+    try:
+        settled = sandbox.settle(site, descriptor)
+        _try(settled)
+    except (OSError, ImportError, RuntimeError, sandbox.NotConfined) as error:
+        _send(socket.socket(fileno=descriptor), {"refused": f"{error}"})
+        return
     control = socket.socket(fileno=descriptor)
+    _send(control, {"settled": settled.runtime})
     shell = _preload()
     gc.collect()
     gc.freeze()
-    control.send(json.dumps({"ready": len(os.listdir("/proc/self/task"))}).encode())
-    children: set[int] = set()
+    _send(control, {"ready": len(os.listdir("/proc/self/task"))})
+    submissions: set[int] = set()
     while request := _receive(control):
         message, descriptors = request
         if "fork" in message:
-            children.add(_fork(control, shell, message["fork"], descriptors))
+            submissions.add(_start(control, settled, shell, message["fork"], descriptors))
         else:
-            children.discard(message["end"])
-            control.send(json.dumps(_end(message["end"], children)).encode())
-    while children:
-        _end(children.pop(), children)
+            submissions.discard(message["end"])
+            _send(control, _end(settled, message["end"], submissions))
+    while submissions:
+        _end(settled, submissions.pop(), submissions)
+
+
+def _try(settled: sandbox.Settled) -> None:
+    """Confine a fork on trial; raises `NotConfined` when it could not be."""
+    needs_folder = settled.site.tier != "A"
+    with tempfile.TemporaryDirectory() if needs_folder else contextlib.nullcontext("") as folder:
+        said, saying = os.pipe()
+        child = _fork(settled)
+        if child == 0:
+            _run_trial(settled, replace(_TRIAL, folder=folder), saying)
+        os.close(saying)
+        with os.fdopen(said, errors="replace") as words:
+            problem = words.read()
+        _, status = os.waitpid(child, 0)
+    if problem or status:
+        raise sandbox.NotConfined(problem or f"a process on trial ended with status {status}")
+
+
+def _run_trial(settled: sandbox.Settled, confinement: sandbox.Confinement, saying: int) -> None:
+    """Confine this fork and end it; never returns."""
+    try:
+        sandbox.confine(settled, confinement, keep=frozenset({saying}))
+    except BaseException as error:  # noqa: BLE001 - whatever it is must not run the zygote's loop
+        os.write(saying, f"{error}".encode("utf-8", "replace"))
+    finally:
+        os._exit(0)
 
 
 def _preload() -> Shell:
@@ -59,39 +100,62 @@ def _preload() -> Shell:
         torch.testing.assert_close(torch.zeros(1), torch.zeros(1))
         import torch.func
         import torch.utils.data
+
+        from . import process  # noqa: F401 - what the forks run
+        from .shell import Shell
     return Shell()
 
 
+def _send(control: socket.socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+    socket.send_fds(control, [json.dumps(message).encode()], descriptors)
+
+
 def _receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    packet, descriptors, _, _ = socket.recv_fds(control, _PACKET, 3)
+    packet, descriptors, _, _ = socket.recv_fds(control, _PACKET, 4)
     return (json.loads(packet), descriptors) if packet else None
 
 
-def _fork(control: socket.socket, shell: Shell, job: dict[str, Any], descriptors: list[int]) -> int:
+def _fork(settled: sandbox.Settled) -> int:
+    """``os.fork``, in tier A into a process tree of its own."""
+    if settled.trees is None:
+        return os.fork()
+    settled.trees.before_fork()
     child = os.fork()
+    if child:
+        settled.trees.after_fork()
+    return child
+
+
+def _start(
+    control: socket.socket, settled: sandbox.Settled, shell: Shell, job: dict[str, Any], descriptors: list[int]
+) -> int:
+    child = _fork(settled)
     if child == 0:
-        _become_submission(shell, job, descriptors)
+        _become_submission(settled, shell, job, descriptors)
     for descriptor in descriptors:
         os.close(descriptor)
     handle = os.pidfd_open(child)
-    socket.send_fds(control, [json.dumps({"forked": child}).encode()], [handle])
+    _send(control, {"forked": child}, (handle,))
     os.close(handle)
     return child
 
 
-def _become_submission(shell: Shell, job: dict[str, Any], descriptors: list[int]) -> None:
+def _become_submission(settled: sandbox.Settled, shell: Shell, job: dict[str, Any], descriptors: list[int]) -> None:
     """Turn this fork into a submission process; never returns."""
+    from .process import serve
+
     status = 70
     try:
-        protocol, stdout, stderr = descriptors
+        protocol, stdout, stderr, *archive = descriptors
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, target)
-        sandbox.confine(sandbox.Confinement(**job["confinement"]), keep=frozenset({protocol}))
+        files = os.fdopen(archive[0], "rb") if archive else None
+        sandbox.confine(settled, sandbox.Confinement(**job["confinement"]), keep=frozenset({protocol}), files=files)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         random.seed(job["seed"])
         shell.after_fork()
-        serve(socket.socket(fileno=protocol), shell)
+        serve(socket.socket(fileno=protocol), shell, settled)
         status = 0
     except BaseException as error:  # noqa: BLE001 - whatever it is must not run the zygote's loop
         os.write(2, f"{type(error).__name__}: {error}\n".encode("utf-8", "replace"))
@@ -99,19 +163,50 @@ def _become_submission(shell: Shell, job: dict[str, Any], descriptors: list[int]
         os._exit(status)
 
 
-def _end(child: int, others: set[int]) -> dict[str, Any]:
-    """Kill a submission process and all that it left, also what left its process group."""
+def _end(settled: sandbox.Settled, child: int, others: set[int]) -> dict[str, Any]:
+    """Kill a submission process and all that it left.
+
+    In tier A the kernel ends its whole process tree. In the others its process group, which nothing can leave that may
+    not run programs, and then whatever has become a child of ours because its parent is gone.
+    """
     try:
         os.killpg(child, signal.SIGKILL)
     except ProcessLookupError:  # it died before it had a group of its own
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
-    while orphans := sandbox.children() - others:
+    for round_ in range(1 << 10):
+        orphans = sandbox.children() - others
+        if not orphans:
+            break
+        if round_ == _ROUNDS and settled.site.user is not None:
+            _kill_all_of(settled.site.user)
         for orphan in orphans:
             os.kill(orphan, signal.SIGKILL)
             os.waitpid(orphan, 0)
+    if settled.site.user is not None and settled.site.tier == "B":
+        _remove_shared_memory(settled.site.user)
     return {"ended": child, "status": status, "cpu_seconds": usage.ru_utime + usage.ru_stime}
 
 
+def _kill_all_of(user: int) -> None:
+    """Kill every process of a user id that submissions alone have: at once, so that none can fork ahead of us."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setresuid(user, user, user)
+            os.kill(-1, signal.SIGKILL)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+def _remove_shared_memory(user: int) -> None:
+    for file in Path("/dev/shm").iterdir():
+        with contextlib.suppress(OSError):
+            if file.lstat().st_uid == user:
+                file.unlink()
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    settings = json.loads(sys.argv[2])
+    main(int(sys.argv[1]), sandbox.Site(**{**settings, "devices": tuple(settings["devices"])}))

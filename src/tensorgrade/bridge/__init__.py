@@ -1,7 +1,8 @@
 """The bridge to nbgrader: the classes that its configuration names.
 
 Trusted side. ``nbgrader_config.py`` calls `configure`; nbgrader then reads submissions with `batch.SubmissionExporter`,
-repairs them with `repair.RepairNotebook`, and grades them with `grade.GradeSubmission` in the place of its own Execute.
+repairs them with `repair.RepairNotebook`, grades them with `grade.GradeSubmission` in the place of its own Execute, and
+stores them without anything that would act in a reader's browser (`inert.InertNotebook`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,14 @@ def configure(config: Any) -> None:
         "nbgrader.preprocessors.SaveAutoGrades",
         "tensorgrade.bridge.grade.FlagForReview",
         "nbgrader.preprocessors.AssignLatePenalties",
+        "tensorgrade.bridge.inert.InertNotebook",
         "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    # notebooks may have been autograded without tensorgrade
+    config.GenerateFeedback.preprocessors = [
+        "nbgrader.preprocessors.GetGrades",
+        "tensorgrade.bridge.inert.InertNotebook",
+        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
     config.GenerateAssignment.preprocessors = [
         "nbgrader.preprocessors.IncludeHeaderFooter",

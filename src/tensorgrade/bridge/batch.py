@@ -3,11 +3,16 @@
 Trusted side. nbgrader makes its exporter once per run, after it has found the submissions and before it converts the
 first: the one point of its configuration where a run as a whole can be prepared and summed up. A run is over well
 when every submission was processed and no exercise needs a person; otherwise it ends as nbgrader ends a failed one.
+What one student handed in costs that student at most, and stands in the run's summary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +26,12 @@ from nbgrader.converters.base import NbGraderException
 from ..course import Course
 from ..errors import TensorgradeError
 from ..notebook import NAMESPACE, language_of
-from .repair import UNREADABLE, readable
+from ..pool import POOL, Settings
+from . import handed_in
+from .handed_in import TIMESTAMP_FILE
+from .reading import MAX_BYTES, TooLarge, read_bounded, readable
+from .repair import UNREADABLE
+from .sidefiles import Allowed, copy_ordinary_files
 
 
 class Batch:
@@ -30,7 +40,7 @@ class Batch:
     Attributes:
         language: of the released notebook, for submissions that do not say theirs.
         flagged: exercises that a person has to grade, with the reason; they make the run fail.
-        noted: other things to know (missing, renamed and additional notebooks).
+        noted: other things to know (what is missing, renamed, additional, damaged or left out).
     """
 
     def __init__(self, converter: BaseConverter) -> None:
@@ -47,7 +57,8 @@ class Batch:
         def convert_notebooks() -> None:
             self._prepare()
             try:
-                convert()
+                with self._careful():
+                    convert()
             finally:
                 self._report()
             if self.flagged:
@@ -55,20 +66,59 @@ class Batch:
 
         return convert_notebooks
 
+    def note(self, folder: str, text: str) -> None:
+        """Put a line about the submission in `folder` into the run's summary, once."""
+        line = handed_in.printable(f"{folder}: {text}")
+        if line not in self.noted:
+            self.noted.append(line)
+
+    # ------------------------------------------------------------------------------------- before the first
+
     def _prepare(self) -> None:
-        assignment = self._converter.coursedir.assignment_id
-        if self._course is None or assignment not in self._course.assignment_names():
-            return
-        self._register(assignment)
-        expected = f"{assignment}.ipynb"
-        for folder, notebooks in self._converter.assignments.items():
-            for name in sorted(Path(notebook).name for notebook in notebooks):
-                if name != expected:
-                    self.noted.append(f"{folder}: {name} is not a notebook of this assignment and was left out")
-            missing = str(Path(folder) / expected)
-            if missing not in notebooks and self._converter.coursedir.notebook_id in ("*", assignment):
-                self.noted.append(f"{folder}: {expected} is missing; its exercises get 0 points")
-                notebooks.append(missing)
+        coursedir, assignments = self._converter.coursedir, self._converter.assignments
+        name: str = coursedir.assignment_id
+        ours = self._course is not None and name in self._course.assignment_names()
+        if ours:
+            self._register(name)
+        asked_for = ours and fnmatch(name, coursedir.notebook_id)
+        if asked_for:
+            for folder in handed_in.folders(coursedir):
+                assignments.setdefault(folder, [])
+        for folder in list(assignments):
+            if problem := handed_in.unusable(Path(folder), Path(coursedir.root)):
+                self.note(folder, f"{problem}; it was left out")
+                del assignments[folder]
+            elif asked_for:
+                assignments[folder] = [self._notebook(folder, f"{name}.ipynb", assignments[folder])]
+        if assignments and self._executes():
+            self._start_workers()
+
+    def _executes(self) -> bool:
+        """Whether notebooks are run; not with ``--no-execute``."""
+        config = self._converter.config
+        return all(config.get(name, {}).get("enabled", True) for name in ("Execute", "GradeSubmission"))
+
+    def _start_workers(self) -> None:
+        """Make sure that submissions can be confined as configured, before the first one is touched."""
+        config = self._converter.config.get("GradeSubmission", {})
+        settings = Settings(config.get("tier", "auto"), tuple(config.get("devices", ())))
+        try:
+            tier = POOL.prepare(settings)
+        except TensorgradeError as error:
+            remedy = "`tensorgrade doctor` says how to mend that; a weaker tier is c.GradeSubmission.tier"
+            raise NbGraderException(f"{error}. Nothing was graded. {remedy}") from error
+        told = self._converter.log.warning if tier == "C" else self._converter.log.info
+        told("Submissions are confined in tier %s", tier)
+
+    def _notebook(self, folder: str, expected: str, found: list[str]) -> str:
+        """The one notebook of the assignment, which is graded without points when it is missing."""
+        by_name = {Path(notebook).name: notebook for notebook in sorted(found)}
+        for name in by_name:
+            if name != expected:
+                self.note(folder, f"{name} is not a notebook of this assignment and was left out")
+        if expected not in by_name:
+            self.note(folder, f"{expected} is missing; its exercises get 0 points")
+        return by_name.get(expected, f"{folder}/{expected}")
 
     def _register(self, assignment: str) -> None:
         """Register an assignment that the gradebook does not know yet, as in a fresh clone of the course."""
@@ -86,6 +136,54 @@ class Batch:
             except TensorgradeError as error:
                 raise NbGraderException(str(error)) from error
 
+    # ----------------------------------------------------------------------------------- for each submission
+
+    @contextmanager
+    def _careful(self) -> Iterator[None]:
+        """Let nbgrader copy ordinary files alone, and go on when a time of submission cannot be read."""
+        converter = self._converter
+        copying = self._copying_ordinary_files(converter.init_assignment)
+        with (
+            _replaced(converter, "init_assignment", copying),
+            _replaced(converter.coursedir, "get_existing_timestamp", self._timestamp),
+        ):
+            yield
+
+    def _copying_ordinary_files(self, init_assignment: Callable[[str, str], None]) -> Callable[[str, str], None]:
+        """Return nbgrader's function that copies what lies beside a notebook, made to see ordinary files alone."""
+
+        def init(assignment: str, student: str) -> None:
+            folder = self._converter._format_source(assignment, student)
+            with tempfile.TemporaryDirectory() as copy:
+                for problem in copy_ordinary_files(Path(folder), Path(copy), self._allowed(assignment)):
+                    self.note(folder, f"a file was left out: {problem}")
+                if self._timestamp(folder) is None:
+                    (Path(copy) / TIMESTAMP_FILE).unlink(missing_ok=True)
+                with _replaced(self._converter, "_format_source", lambda *_, **__: copy):
+                    init_assignment(assignment, student)
+
+        return init
+
+    def _allowed(self, assignment: str) -> Allowed:
+        coursedir = self._converter.coursedir
+        source = Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
+        return Allowed(
+            ignore=(*coursedir.ignore, "*.ipynb"),
+            file_bytes=coursedir.max_file_size * 1000,
+            total_bytes=coursedir.max_dir_size * 1000,
+            reserved=frozenset(file.relative_to(source) for file in source.rglob("*") if file.is_file()),
+        )
+
+    def _timestamp(self, folder: str) -> datetime | None:
+        """When a submission was handed in, as nbgrader's own function, but without failing."""
+        try:
+            return handed_in.timestamp(Path(folder))
+        except (OSError, ValueError) as error:
+            self.note(folder, f"{TIMESTAMP_FILE} says no time ({error}); the submission counts as in time")
+            return None
+
+    # ------------------------------------------------------------------------------------------ after the last
+
     def _report(self) -> None:
         log = self._converter.log
         for line in self.noted:
@@ -96,6 +194,20 @@ class Batch:
             log.error(
                 "%d exercises need manual grading, for the reasons above; all scores are saved", len(self.flagged)
             )
+
+
+@contextmanager
+def _replaced(owner: object, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Put `function` in the place of a method of `owner`, for a while; the methods of its class stay as they are."""
+    before = vars(owner).get(name)
+    setattr(owner, name, function)
+    try:
+        yield
+    finally:
+        if before is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
 
 
 def _course(root: Path) -> Course | None:
@@ -117,19 +229,23 @@ class SubmissionExporter(NotebookExporter):  # type: ignore[misc]
         self, filename: str, resources: dict[str, Any] | None = None, **options: Any
     ) -> tuple[str, dict[str, Any]]:
         """Convert the notebook in `filename`."""
+        file = Path(filename)
         resources = ResourcesDict() if resources is None else resources
-        resources["metadata"] = ResourcesDict(name=Path(filename).stem, path=str(Path(filename).parent))
-        notebook = NotebookNode(nbformat=4, nbformat_minor=5, metadata=NotebookNode(), cells=[])
-        problem = None
-        try:
-            notebook = readable(Path(filename).read_text(encoding="utf-8-sig"))
-        except FileNotFoundError:
-            problem = "missing"
-        except (OSError, ValueError) as error:
-            problem = f"{error}"
+        resources["metadata"] = ResourcesDict(name=file.stem, path=str(file.parent))
         resources[NAMESPACE] = {"language": self.batch.language}
-        if problem is not None:
-            resources[NAMESPACE][UNREADABLE] = problem
-            self.log.warning("%s cannot be read: %s", filename, problem)
+        try:
+            notebook = readable(read_bounded(file, MAX_BYTES))
+        except Exception as error:  # noqa: BLE001 - nothing that was handed in may end the student's grading
+            notebook = NotebookNode(nbformat=4, nbformat_minor=5, metadata=NotebookNode(), cells=[])
+            resources[NAMESPACE][UNREADABLE] = _kind(error)
+            if not isinstance(error, FileNotFoundError):  # noted before the run
+                self.batch.note(str(file.parent), f"{file.name} cannot be read ({error}); its exercises get 0 points")
         converted: tuple[str, dict[str, Any]] = self.from_notebook_node(notebook, resources=resources, **options)
         return converted
+
+
+def _kind(error: Exception) -> str:
+    """The name under which `grade.GradeSubmission` finds the sentence for the student."""
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    return "too-large" if isinstance(error, TooLarge) else "unreadable"

@@ -14,27 +14,33 @@ from nbformat import NotebookNode, v4
 from nbgrader import utils
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
-from traitlets import Float
+from traitlets import Enum, Float, List, Unicode
 
 from ..course import Course
 from ..errors import TensorgradeError
-from ..exercise import DEFAULT_LIMITS, Assignment, Language
+from ..exercise import Assignment, Language
 from ..findings import finding
 from ..notebook import NAMESPACE, test_cell_id
-from ..pool import WorkerPool
+from ..pool import POOL, Settings
 from ..runner import CellJob, CellRun, Graded, Job
 from ..verdict import MIME_TYPE, Verdict, not_run, plain_decimal
 from .batch import Batch
 from .repair import UNREADABLE
-
-POOL = WorkerPool()
-"""One per process: its workers stay warm from one click of formgrader's to the next."""
 
 
 class GradeSubmission(Execute):  # type: ignore[misc]
     """Runs a notebook away from nbgrader and writes outputs, verdicts and scores into it."""
 
     notebook_seconds = Float(300.0, help="Wall-clock limit of one notebook, in seconds.").tag(config=True)
+    tier = Enum(
+        ["auto", "A", "B", "C"],
+        "auto",
+        help="How strongly submissions are confined (docs/security.md): A, B, or C, which protects nothing but the"
+        " verdict; auto is A, or B on a machine that cannot give A. `tensorgrade doctor` tells what yours can give.",
+    ).tag(config=True)
+    devices = List(
+        Unicode(), help="Files below /dev that submissions may use, such as /dev/nvidia0; none if not given."
+    ).tag(config=True)
 
     def __call__(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """Grade the notebook; with ``--no-execute`` exercises are left for manual grading."""
@@ -65,6 +71,7 @@ class GradeSubmission(Execute):  # type: ignore[misc]
     def _grade(self, submission: _SubmittedNotebook) -> None:
         job = submission.job(self.timeout or self.notebook_seconds, self.notebook_seconds)
         try:
+            POOL.prepare(Settings(self.tier, tuple(self.devices)))
             submission.write_results(job, POOL.grade(job))
         except TensorgradeError as error:
             submission.flag_all(str(error))
@@ -116,16 +123,14 @@ class _SubmittedNotebook:
         for cell in self._code_cells():
             exercise = judged.get(cell.id)
             owner = exercise or solutions.get(_grade_id(cell) or "")
-            seconds = owner.limits.seconds if owner and owner.limits.seconds else ordinary_seconds
+            seconds = owner.limits.allowance().seconds if owner else ordinary_seconds
             cells.append(CellJob(cell.source, seconds, exercise.name if exercise else None))
-        memory = [exercise.limits.memory or 0 for exercise in solutions.values()]
         return Job(
             cells=tuple(cells),
             course=self._course.root if self._course else self._folder,
             assignment=self._assignment.name if self._assignment else None,
             language=self.language,
             files=self._folder,
-            memory=max([*memory, DEFAULT_LIMITS.memory or 0]),
             seconds=notebook_seconds,
         )
 
@@ -156,7 +161,7 @@ class _SubmittedNotebook:
 
     def write_unreadable(self) -> None:
         """Give no points for a notebook that could not be read, and say why."""
-        code = "notebook-missing" if self.unreadable == "missing" else "notebook-unreadable"
+        code = f"notebook-{self.unreadable}"
         reason = finding(code).text.get(self.language)
         exercises = {cell.id: exercise for cell, exercise in self.exercises()}
         for cell in self._nb.cells:

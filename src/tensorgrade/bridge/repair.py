@@ -7,21 +7,18 @@ own metadata (``tensorgrade``), where `grade.GradeSubmission` finds it.
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from nbformat import NotebookNode, convert, from_dict, reader, v4
-from nbformat.validator import isvalid
+from nbformat import NotebookNode, v4
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from ..exercise import LANGUAGES
-from ..notebook import NAMESPACE, SCHEMA_VERSION
+from ..notebook import NAMESPACE, SCHEMA_VERSION, test_cell_id
+from .reading import give_ids
 
 UNREADABLE = "unreadable"
-_CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,14 @@ class _Registered:
     @property
     def graded(self) -> bool:
         return bool(self.metadata["grade"])
+
+    @property
+    def solution(self) -> bool:
+        return bool(self.metadata["solution"])
+
+    @property
+    def locked(self) -> bool:
+        return bool(self.metadata["locked"])
 
 
 class RepairNotebook(NbGraderPreprocessor):  # type: ignore[misc]
@@ -53,12 +58,12 @@ class RepairNotebook(NbGraderPreprocessor):  # type: ignore[misc]
             nb.cells = [_restored(name, registered[name]) for name in registered]
         else:
             lost = [name for name in lost if registered[name].graded]
-            nb.cells += [_restored(name, registered[name]) for name in lost]
+            nb.cells = _in_order(nb.cells, registered) + [_restored(name, registered[name]) for name in lost]
         if lost:
             self.log.warning("%s of %s lacks the cells %s", place["notebook"], place["student"], ", ".join(lost))
         nb.metadata[NAMESPACE] = {**ours, "lost": lost}
         nb.nbformat, nb.nbformat_minor = 4, 5
-        _give_ids(nb)
+        give_ids(nb)
         return nb, resources
 
     def _repair_cell(self, cell: NotebookNode, registered: dict[str, _Registered], seen: set[str]) -> None:
@@ -116,6 +121,39 @@ def _own_metadata(nb: NotebookNode, resources: dict[str, Any]) -> dict[str, Any]
     return ours
 
 
+def _in_order(cells: list[NotebookNode], registered: dict[str, _Registered]) -> list[NotebookNode]:
+    """Put back the cells of exercises that were moved to where they cannot work.
+
+    A test cell before its solution goes right behind it, and setup (locked code without points) that stands behind a
+    cell of an exercise to the beginning. All other cells stay in the student's order.
+    """
+    tests = {name: test_cell_id(name) for name in registered if _is_exercise(name, registered)}
+    if not tests:
+        return cells
+    names = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in cells]
+    places = {name: place for place, name in enumerate(names) if name is not None}
+    moved = {test: name for name, test in tests.items() if places.get(test, len(cells)) < places.get(name, 0)}
+    start = min((places[name] for name in {*tests, *tests.values()} & set(places)), default=0)
+    setup = [place for place, name in enumerate(names) if place > start and _is_setup(registered.get(name or ""))]
+    ordered = [cells[place] for place in setup]
+    for place, name in enumerate(names):
+        if place not in setup and name not in moved:
+            ordered.append(cells[place])
+        if tests.get(name or "") in moved:
+            ordered.append(cells[places[tests[name]]])
+    return ordered
+
+
+def _is_exercise(name: str, registered: dict[str, _Registered]) -> bool:
+    """Whether `name` is a solution cell with the cells that `tensorgrade.notebook` puts around it."""
+    test = registered.get(test_cell_id(name))
+    return registered[name].solution and test is not None and test.graded and f"about_{name}" in registered
+
+
+def _is_setup(cell: _Registered | None) -> bool:
+    return cell is not None and cell.cell_type == "code" and cell.locked and not cell.graded and not cell.solution
+
+
 def _restored(name: str, registered: _Registered) -> NotebookNode:
     new = v4.new_code_cell if registered.cell_type == "code" else v4.new_markdown_cell
     cell = new(registered.source)
@@ -132,91 +170,3 @@ def _set_type(cell: NotebookNode, cell_type: str) -> None:
     else:
         cell.pop("outputs", None)
         cell.pop("execution_count", None)
-
-
-def _give_ids(nb: NotebookNode) -> None:
-    """Each cell needs an id of its own; copies made by hand share theirs."""
-    used: set[str] = set()
-    for index, cell in enumerate(nb.cells):
-        if not isinstance(cell.get("id"), str) or not _CELL_ID.fullmatch(cell.id) or cell.id in used:
-            cell.id = f"cell-{index}"
-        used.add(cell.id)
-
-
-def readable(text: str) -> NotebookNode:
-    """Return a new nbformat 4 notebook with what is well-formed in `text`; older formats are upgraded.
-
-    Kept are the cells with source, ids, outputs and nbgrader's metadata, and tensorgrade's metadata of the notebook;
-    all other metadata is left behind. Raises ``ValueError`` with a reason when it is not a notebook.
-    """
-    try:
-        data = _encodable(json.loads(text))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"it is not JSON ({error})") from None
-    if not isinstance(data, dict) or type(data.get("nbformat")) is not int:
-        raise ValueError("it is JSON, but not a notebook")
-    if data["nbformat"] < 4:
-        data = _upgraded(data)
-    cells, metadata = data.get("cells"), data.get("metadata")
-    if not isinstance(cells, list):
-        raise ValueError("it is JSON, but not a notebook")
-    notebook = v4.new_notebook()
-    notebook.cells = [cell for cell in map(_well_formed, cells) if cell is not None]
-    if isinstance(metadata, dict) and NAMESPACE in metadata:
-        notebook.metadata[NAMESPACE] = metadata[NAMESPACE]
-    return notebook
-
-
-def _encodable(value: Any) -> Any:
-    """Replace lone surrogates, which JSON can hold and no file can."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list):
-        return [_encodable(item) for item in value]
-    if isinstance(value, dict):
-        return {_encodable(key): _encodable(item) for key, item in value.items()}
-    return value
-
-
-def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
-    try:
-        upgraded: dict[str, Any] = convert(reader.reads(json.dumps(data)), 4)
-    except Exception as error:  # noqa: BLE001 - nbformat raises what a broken file makes it raise
-        raise ValueError(f"nbformat cannot read it ({type(error).__name__})") from None
-    return upgraded
-
-
-def _well_formed(cell: Any) -> NotebookNode | None:
-    """A new cell with what is well-formed in `cell`, or None when it is none."""
-    if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
-        return None
-    fresh = NotebookNode(cell_type=cell["cell_type"], source=_source(cell.get("source")), metadata=NotebookNode())
-    metadata = cell.get("metadata")
-    if isinstance(metadata, dict):
-        kept = {key: metadata[key] for key in ("deletable", "editable") if isinstance(metadata.get(key), bool)}
-        fresh.metadata.update(kept)
-        if "nbgrader" in metadata:
-            fresh.metadata["nbgrader"] = metadata["nbgrader"]
-    fresh.id = cell.get("id")  # mended in the end
-    if fresh.cell_type == "code":
-        outputs, count = cell.get("outputs"), cell.get("execution_count")
-        outputs = outputs if isinstance(outputs, list) else []
-        fresh.outputs = [from_dict(output) for output in outputs if _is_output(output)]
-        fresh.execution_count = count if type(count) is int and count >= 0 else None
-    elif isinstance(attachments := cell.get("attachments"), dict):
-        fresh.attachments = from_dict({name: file for name, file in attachments.items() if _is_attachment(file)})
-    return fresh
-
-
-def _is_attachment(file: Any) -> bool:
-    """Whether `file` is a pasted image: its content as text, by media type."""
-    return isinstance(file, dict) and all(isinstance(content, str) for content in file.values())
-
-
-def _source(source: Any) -> str:
-    lines = source if isinstance(source, list) else [source]
-    return "".join(line for line in lines if isinstance(line, str))
-
-
-def _is_output(output: Any) -> bool:
-    return isinstance(output, dict) and bool(isvalid(from_dict(output), ref="output", version=4, version_minor=5))

@@ -1,0 +1,121 @@
+"""What a submission uses, as the trusted side sees it from the outside.
+
+The kernel's limits hold for each process; a submission may consist of many, and where it has no file system of its own
+nothing limits the sum of its files. `Usage.check` is called while an answer is awaited.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .errors import LimitExceeded
+from .sandbox import Confinement, Tier
+
+
+class Usage:
+    """Compares what the submissions of a zygote use with a confinement.
+
+    Args:
+        zygote: the process whose descendants the submissions are.
+        tier: of their confinement.
+        confinement: what they may use.
+        user: their user id, when nobody else has it.
+    """
+
+    def __init__(self, zygote: int, tier: Tier, confinement: Confinement, user: int | None = None) -> None:
+        self._zygote = zygote
+        self._tier = tier
+        self._confinement = confinement
+        self._user = user
+        self._inherited = _memory(zygote)
+
+    def check(self) -> None:
+        """Raise `LimitExceeded` when the processes together use too much memory, tasks or disk."""
+        processes = descendants_of(self._zygote)
+        own = sum(max(0, _memory(process) - self._inherited) for process in processes)
+        # the first sum counts what a fork shares with its parent twice, the second one does not and takes longer
+        if own > self._confinement.memory and self._proportional(processes) > self._confinement.memory:
+            raise LimitExceeded("memory")
+        if sum(map(_tasks, processes)) > self._confinement.processes:
+            raise LimitExceeded("processes")
+        if self._tier != "A":
+            self._check_disk()
+
+    def _proportional(self, processes: set[int]) -> int:
+        return sum(map(_proportional_memory, processes)) - self._inherited
+
+    def _check_disk(self) -> None:
+        shared = [] if self._user is None else shared_memory_of(self._user)
+        bytes_used, files = sum(map(_disk, shared)), len(shared)
+        for folder, folders, names in os.walk(self._confinement.folder):
+            files += len(folders) + len(names)
+            bytes_used += sum(_disk(Path(folder, name)) for name in names)
+        if bytes_used > self._confinement.disk:
+            raise LimitExceeded("disk")
+        if files > self._confinement.files:
+            raise LimitExceeded("files")
+
+
+def shared_memory_of(user: int) -> list[Path]:
+    """The files below /dev/shm that belong to a user id."""
+    return [file for file in Path("/dev/shm").iterdir() if _owner(file) == user]
+
+
+def children_of(process: int) -> set[int]:
+    """The ids of a process's children; empty when it has ended."""
+    try:
+        tasks = os.listdir(f"/proc/{process}/task")
+        lists = [Path(f"/proc/{process}/task/{task}/children").read_text() for task in tasks]
+    except OSError:
+        return set()
+    return {int(child) for children in lists for child in children.split()}
+
+
+def descendants_of(process: int) -> set[int]:
+    """The ids of a process's children, their children, and so on."""
+    found: set[int] = set()
+    waiting = children_of(process)
+    while waiting:
+        found |= waiting
+        waiting = set().union(*map(children_of, waiting)) - found
+    return found
+
+
+def _memory(process: int) -> int:
+    """Bytes of memory, not of files on disk, that a process has in use, also those that it shares with others."""
+    return _kilobytes(f"/proc/{process}/status", ("RssAnon:", "RssShmem:")) << 10
+
+
+def _proportional_memory(process: int) -> int:
+    """The same with shared pages divided by the number of processes that share them; slower to find out."""
+    return _kilobytes(f"/proc/{process}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:")) << 10
+
+
+def _kilobytes(file: str, keys: tuple[str, ...]) -> int:
+    try:
+        lines = Path(file).read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(keys))
+
+
+def _tasks(process: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{process}/task"))
+    except OSError:
+        return 0
+
+
+def _owner(file: Path) -> int | None:
+    try:
+        return file.lstat().st_uid
+    except OSError:
+        return None
+
+
+def _disk(file: Path) -> int:
+    try:
+        return file.lstat().st_blocks * 512
+    except OSError:
+        return 0
