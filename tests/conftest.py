@@ -1,6 +1,8 @@
 """Real things for the tests: a zygote, small courses in a temporary folder, and answers graded on them."""
 
+import contextlib
 import os
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tensorgrade.course import Course
+from tensorgrade.errors import ConfinementError
 from tensorgrade.runner import CellJob, Job, grade
 from tensorgrade.sandbox import Confinement
 from tensorgrade.supervisor import open_zygote
@@ -37,25 +40,59 @@ GRADER_HEAD = "import time\nimport pytest\nimport torch\nfrom torch import nn\nf
 
 
 @pytest.fixture(scope="session")
-def zygote():
-    """A zygote for all tests, started by a process with a secret in its environment."""
+def zygote_of():
+    """The zygote of a tier, each opened once; skips the test where this machine cannot give the tier."""
+    with contextlib.ExitStack() as closing:
+        opened = {}
+
+        def of(tier):
+            if tier not in opened:
+                try:
+                    opened[tier] = closing.enter_context(open_with_secrets(tier))
+                except ConfinementError as error:
+                    pytest.skip(str(error))
+            return opened[tier]
+
+        yield of
+
+
+def open_with_secrets(tier):
+    """Open a zygote from a process with secrets in its environment."""
     secrets = {"TENSORGRADE_SECRET": CANARY, "NBGRADER_EXECUTION": "autograde"}
     os.environ.update(secrets)
     try:
-        started = open_zygote("auto")
+        return open_zygote(tier)
     finally:
         for name in secrets:
             del os.environ[name]
-    with started:
-        yield started
+
+
+@pytest.fixture(scope="session")
+def zygote(zygote_of):
+    """A zygote for all tests, of the strongest tier that this machine gives."""
+    return zygote_of("auto")
 
 
 @pytest.fixture
-def process(zygote, tmp_path):
+def start(zygote):
+    """Starts submission processes: ``start(programs=True)``; other limits are generous."""
+    with contextlib.ExitStack() as closing:
+
+        def process(files=None, **confinement):
+            # not below pytest's folder, which other users cannot enter
+            folder = closing.enter_context(tempfile.TemporaryDirectory())
+            limits = {"name": "demo", "folder": folder, "memory": 1 << 30, "cpu_seconds": 60, **confinement}
+            started = zygote.start(Confinement(**limits), seed=0, files=files)
+            closing.callback(started.close)
+            return started
+
+        yield process
+
+
+@pytest.fixture
+def process(start):
     """A submission process that has run nothing yet."""
-    started = zygote.start(Confinement("demo", str(tmp_path), memory=1 << 30, cpu_seconds=60), seed=0)
-    yield started
-    started.close()
+    return start()
 
 
 @pytest.fixture

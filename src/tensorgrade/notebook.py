@@ -18,6 +18,9 @@ from nbformat import NotebookNode, v4
 from .exercise import LANGUAGES, Assignment, Exercise, Language
 
 NAMESPACE = "tensorgrade"
+GRADED = "flagged"
+"""The key below `NAMESPACE` that a notebook has once it is graded: the cells that a person has to grade."""
+
 SCHEMA_VERSION = 3  # of nbgrader's cell metadata
 
 

@@ -83,6 +83,7 @@ def _snapshot(
     """Fork; the parent answers on `control` and keeps it, the snapshot goes on with the socket that came along."""
     _, (descriptor,), _, _ = socket.recv_fds(control, 1, 1)
     snapshots[:] = [pid for pid in snapshots if os.waitpid(pid, os.WNOHANG) == (0, 0)]
+    in_use = sandbox.MemoryInUse.now()
     child = os.fork()
     if child:
         os.close(descriptor)
@@ -91,7 +92,7 @@ def _snapshot(
         return control
     die_with_parent()
     control.close()
-    sandbox.narrow(settled, sandbox.Narrowed(**cast("dict[str, Any]", request["narrowed"])))
+    sandbox.narrow(settled, sandbox.Narrowed(**cast("dict[str, Any]", request["narrowed"])), in_use)
     snapshots.clear()
     shell.after_fork()
     null = os.open(os.devnull, os.O_WRONLY)  # what the graders' calls print is nobody's output

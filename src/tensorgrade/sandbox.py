@@ -189,10 +189,24 @@ def confine(settled: Settled, confinement: Confinement, keep: frozenset[int], fi
         _verify(settled, confinement)
 
 
-def narrow(settled: Settled, narrowed: Narrowed) -> None:
-    """Lower the limits of this confined process, a snapshot."""
-    _limit(resource.RLIMIT_AS, _mapped_bytes() + narrowed.memory + _MARGIN)
-    _limit(resource.RLIMIT_DATA, _data_bytes() + narrowed.memory)
+@dataclass(frozen=True)
+class MemoryInUse:
+    """The bytes of address space that this process has mapped, and those of them that count as its data."""
+
+    mapped: int
+    data: int
+
+    @classmethod
+    def now(cls) -> MemoryInUse:
+        """As it is; a fork, which may not be able to read this of itself, begins with the same."""
+        pages = Path("/proc/self/statm").read_text().split()
+        return cls(int(pages[0]) * resource.getpagesize(), int(pages[5]) * resource.getpagesize())
+
+
+def narrow(settled: Settled, narrowed: Narrowed, inherited: MemoryInUse) -> None:
+    """Lower the limits of this confined process, a snapshot that has `inherited` memory from the one it copies."""
+    _limit(resource.RLIMIT_AS, inherited.mapped + narrowed.memory + _MARGIN)
+    _limit(resource.RLIMIT_DATA, inherited.data + narrowed.memory)
     _limit(resource.RLIMIT_CPU, narrowed.cpu_seconds)
     if settled.programs and not narrowed.programs and settled.filters:
         settled.filters[False].load()
@@ -295,9 +309,10 @@ def _is_public(runtime: tuple[str, ...]) -> bool:
 
 
 def _limit_resources(confinement: Confinement, settled: Settled) -> None:
+    inherited = MemoryInUse.now()
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_AS, _mapped_bytes() + confinement.memory + _MARGIN)
-    _limit(resource.RLIMIT_DATA, _data_bytes() + confinement.memory)
+    _limit(resource.RLIMIT_AS, inherited.mapped + confinement.memory + _MARGIN)
+    _limit(resource.RLIMIT_DATA, inherited.data + confinement.memory)
     _limit(resource.RLIMIT_CPU, confinement.cpu_seconds)
     _limit(resource.RLIMIT_FSIZE, confinement.disk)
     _limit(resource.RLIMIT_NOFILE, confinement.open_files)
@@ -313,18 +328,6 @@ def _limit(kind: int, value: int) -> None:
     hard = resource.getrlimit(kind)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(kind, (value, value))
-
-
-def _mapped_bytes() -> int:
-    return int(_statm()[0]) * resource.getpagesize()
-
-
-def _data_bytes() -> int:
-    return int(_statm()[5]) * resource.getpagesize()
-
-
-def _statm() -> list[str]:
-    return Path("/proc/self/statm").read_text().split()
 
 
 def _tasks_of_user() -> int:

@@ -8,6 +8,8 @@ What one student handed in costs that student at most, and stands in the run's s
 
 from __future__ import annotations
 
+import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +27,7 @@ from nbgrader.converters.base import NbGraderException
 
 from ..course import Course
 from ..errors import TensorgradeError
-from ..notebook import NAMESPACE, language_of
+from ..notebook import GRADED, NAMESPACE, language_of
 from ..pool import POOL, Settings
 from . import handed_in
 from .handed_in import TIMESTAMP_FILE
@@ -144,10 +146,25 @@ class Batch:
         converter = self._converter
         copying = self._copying_ordinary_files(converter.init_assignment)
         with (
+            _replaced(converter, "init_destination", self._grading_again(converter.init_destination)),
             _replaced(converter, "init_assignment", copying),
             _replaced(converter.coursedir, "get_existing_timestamp", self._timestamp),
         ):
             yield
+
+    def _grading_again(self, init_destination: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
+        """Return nbgrader's function that skips what is graded already, made to see what a killed run left."""
+
+        def init(assignment: str, student: str) -> bool:
+            converter = self._converter
+            target = Path(converter._format_dest(assignment, student))
+            excluded = student in (converter.coursedir.student_id_exclude or "").split(",")
+            if not excluded and any(_is_half_done(target / Path(name).name) for name in converter.notebooks):
+                converter.log.warning("The last run did not finish %s: grading it again", target)
+                shutil.rmtree(target)
+            return init_destination(assignment, student)
+
+        return init
 
     def _copying_ordinary_files(self, init_assignment: Callable[[str, str], None]) -> Callable[[str, str], None]:
         """Return nbgrader's function that copies what lies beside a notebook, made to see ordinary files alone."""
@@ -194,6 +211,17 @@ class Batch:
             log.error(
                 "%d exercises need manual grading, for the reasons above; all scores are saved", len(self.flagged)
             )
+
+
+def _is_half_done(notebook: Path) -> bool:
+    """Whether a run ended between the two steps of grading a notebook: repaired, and not yet graded."""
+    if not notebook.parent.is_dir():
+        return False
+    try:
+        metadata = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]
+        return NAMESPACE in metadata and GRADED not in metadata[NAMESPACE]
+    except (OSError, ValueError, KeyError, TypeError):  # it ended while a file was written
+        return True
 
 
 @contextmanager

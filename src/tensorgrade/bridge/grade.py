@@ -20,7 +20,7 @@ from ..course import Course
 from ..errors import TensorgradeError
 from ..exercise import Assignment, Language
 from ..findings import finding
-from ..notebook import NAMESPACE, test_cell_id
+from ..notebook import GRADED, NAMESPACE, test_cell_id
 from ..pool import POOL, Settings
 from ..runner import CellJob, CellRun, Graded, Job
 from ..verdict import MIME_TYPE, Verdict, not_run, plain_decimal
@@ -203,7 +203,7 @@ class _SubmittedNotebook:
 
     def report(self, batch: Batch | None) -> None:
         """Note for `FlagForReview` and for the run's summary what a person has to look at."""
-        self._nb.metadata[NAMESPACE] = {**self._notes, "flagged": sorted(self._flags)}
+        self._nb.metadata[NAMESPACE] = {**self._notes, GRADED: sorted(self._flags)}
         if batch is not None:
             batch.flagged += [f"{self._student}: {name}: {reason}" for name, reason in self._flags.items()]
 
@@ -213,7 +213,7 @@ class FlagForReview(NbGraderPreprocessor):  # type: ignore[misc]
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """Mark the flagged cells of one notebook."""
-        flagged = (nb.metadata.get(NAMESPACE) or {}).get("flagged", ())
+        flagged = (nb.metadata.get(NAMESPACE) or {}).get(GRADED, ())
         if not flagged:
             return nb, resources
         place = resources["nbgrader"]
