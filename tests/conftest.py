@@ -11,7 +11,8 @@ import pytest
 
 from tensorgrade.course import Course
 from tensorgrade.errors import ConfinementError
-from tensorgrade.runner import CellJob, Job, grade
+from tensorgrade.job import CellJob, Job
+from tensorgrade.runner import grade
 from tensorgrade.sandbox import Confinement
 from tensorgrade.supervisor import open_zygote
 
@@ -78,11 +79,11 @@ def start(zygote):
     """Starts submission processes: ``start(programs=True)``; other limits are generous."""
     with contextlib.ExitStack() as closing:
 
-        def process(files=None, **confinement):
+        def process(files=None, read_only=(), **confinement):
             # not below pytest's folder, which other users cannot enter
             folder = closing.enter_context(tempfile.TemporaryDirectory())
             limits = {"name": "demo", "folder": folder, "memory": 1 << 30, "cpu_seconds": 60, **confinement}
-            started = zygote.start(Confinement(**limits), seed=0, files=files)
+            started = zygote.start(Confinement(**limits), seed=0, files=files, read_only=read_only)
             closing.callback(started.close)
             return started
 
@@ -137,7 +138,7 @@ def run_notebook(zygote):
         for cell in cells:
             place = cell.removeprefix("judge:") if cell.startswith("judge:") else None
             jobs.append(CellJob("" if place else textwrap.dedent(cell), seconds, place))
-        job = Job(tuple(jobs), course.root, assignment, language, None, seconds=120.0)
+        job = Job(tuple(jobs), course.root, assignment, language, None, seconds=120.0, cache=False)
         return grade(job, zygote)
 
     return run

@@ -9,7 +9,9 @@ import tensorgrade
 PACKAGE = Path(tensorgrade.__file__).parent
 FOUNDATION = {"codec", "errors"}
 UNTRUSTED = {"process", "shell", "outputs", "zygote", "sandbox", "work", "observation", "parcel", "codec"}
+UNTRUSTED |= {"namespaces", "privileges"}
 TRUSTED = {"grading", "submission", "expectation", "findings", "verdict", "runner", "course", "exercise", "supervisor"}
+TRUSTED |= {"limits", "slots", "usage", "processes", "doctor", "pool"}
 
 
 def module_of(file):
@@ -55,6 +57,11 @@ def test_the_modules_are_all_there():
 def test_the_foundation_imports_errors_only(module):
     """The codec and the errors stand on nothing else of the package."""
     assert own_imports(module) <= {"errors"}
+
+
+def test_limits_are_plain_values():
+    """What limits are is said without what enforces them."""
+    assert own_imports("limits") <= {"codec", "errors", "model"}
 
 
 @pytest.mark.parametrize("module", sorted(UNTRUSTED))

@@ -1,14 +1,14 @@
 """Specification of a course on disk, by real courses in a temporary folder."""
 
 import os
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
 
 from tensorgrade.course import Course
 from tensorgrade.errors import CourseError, ExerciseFileError
-from tensorgrade.exercise import Limits
+from tensorgrade.limits import DEFAULTS
 
 EXERCISE = """\
 schema: 1
@@ -122,14 +122,31 @@ def test_an_assignment_is_loaded_in_its_order(course):
         assignment.name = "views"
 
 
-def test_limits_are_of_the_exercise_then_the_assignment_then_the_default(course):
-    """A loaded exercise has its own limits, the gaps filled from its assignment and then from the defaults."""
+def test_limits_are_of_the_exercise_then_the_assignment_then_the_course_then_the_default(course):
+    """A loaded exercise has its own limits, the gaps filled from its assignment, the course and the defaults."""
+    write(course.assignments / "course.yaml", "schema: 1\nlimits: {seconds: 4, processes: 7, memory: 3 GiB}\n")
     add_assignment(course, "create", ["zeros-ones", "eye"], "limits: {seconds: 3}\n")
-    add_exercise(course, "create", "eye", more="limits: {memory: 2 GiB}\n")
-    zeros, eye = course.load("create").exercises
-    assert zeros.limits == Limits(seconds=3, memory=2**30)
-    assert eye.limits == Limits(seconds=3, memory=2**31)
-    assert course.load("views").exercises[0].limits == Limits(seconds=10, memory=2**30)
+    add_exercise(course, "create", "eye", more="limits: {memory: 2 GiB, subprocesses: true}\n")
+    zeros, eye = (exercise.limits.allowance() for exercise in course.load("create").exercises)
+    assert zeros == replace(DEFAULTS, seconds=3, processes=7, memory=3 << 30)
+    assert eye == replace(DEFAULTS, seconds=3, processes=7, memory=2 << 30, subprocesses=True)
+    transpose = course.load("views").exercises[0]
+    assert transpose.limits.allowance() == replace(DEFAULTS, seconds=4, processes=7, memory=3 << 30)
+
+
+def test_a_course_without_a_course_file_has_the_defaults(course):
+    """``course.yaml`` may be missing; then what an exercise may use is what `DEFAULTS` says."""
+    assert course.load("views").exercises[0].limits.allowance() == DEFAULTS
+
+
+def test_mistakes_in_the_course_file_are_reported_with_each_assignment(course):
+    """A key that ``course.yaml`` does not have, or a wrong amount, is named with file and line; nothing is loaded."""
+    write(course.assignments / "course.yaml", "schema: 1\nlimits: {memory: 1 GB, second: 3}\n")
+    with pytest.raises(ExerciseFileError) as caught:
+        course.load("create")
+    problems = str(caught.value).splitlines()
+    assert [problem.split(" ")[0] for problem in problems] == ["assignments/course.yaml:2:"] * 2
+    assert course.problems("create") == course.problems("views") == tuple(problems)
 
 
 def test_accelerators_are_of_the_exercise_or_the_assignment(course):

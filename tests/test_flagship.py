@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tensorgrade.course import Course
-from tensorgrade.runner import CellJob, Job, grade
+from tensorgrade.job import CellJob, Job
+from tensorgrade.runner import grade
 
 COURSE = Course(Path(__file__).parents[1])
 
@@ -34,7 +35,7 @@ def test_an_answer_loses_what_it_must(zygote, assignment, exercise, code, lost):
     """The starter earns nothing, right answers everything, a wrong answer all but the clauses it names."""
     seconds = exercise.limits.seconds
     cells = (CellJob(assignment.settings.setup, seconds), CellJob(code, seconds), CellJob("", seconds, exercise.name))
-    job = Job(cells, COURSE.root, assignment.name, "en", None, 120.0)
+    job = Job(cells, COURSE.root, assignment.name, "en", None, 120.0, cache=False)
     verdict = grade(job, zygote).verdicts[exercise.name]
     assert verdict.flagged is None
     assert {clause.name for clause in verdict.clauses if clause.status != "passed"} == lost, verdict.to_text()

@@ -1,12 +1,19 @@
 """Specification of verdicts, by real graders on real answers."""
 
 import os
+import random
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import pytest
+import torch
 
 from tensorgrade.errors import SubmissionFailure
 from tensorgrade.grading import clause_of, judge
 from tensorgrade.limits import DEFAULTS
+from tensorgrade.testrun import MAX_RUNS
 
 ONES = "def ones(n): return torch.ones(n)"
 VALUES = "def test_values(submission): expect(submission.call('ones', 3)).equals(torch.ones(3))\n"
@@ -127,6 +134,221 @@ def test_waiting_for_the_submission_is_not_computing(make_course, exercise_text,
     course = make_course({"task": (exercise_text("values"), "def test_values(submission): submission.run(len)")})
     exercise, grader = course.load("demo").exercise("task"), course.grader_file("demo", "task")
     assert judge(exercise, grader, Slow(), "en", grader_seconds=0.3).score == 1
+
+
+# --------------------------------------------------------------------------------- one submission, and the next
+
+
+@pytest.fixture
+def judge_again(make_course, exercise_text):
+    """Judges a submission that is not asked, again and again by the same grader: ``judge_again(grader)()``."""
+
+    def prepare(grader, *clauses, files=()):
+        course = make_course({"task": (exercise_text(*clauses or ("values",)), grader)})
+        exercise, file = course.load("demo").exercise("task"), course.grader_file("demo", "task")
+        for name, text in dict(files).items():
+            (file.parent / name).write_text(text)
+        return lambda: judge(exercise, file, Unused(), "en")
+
+    return prepare
+
+
+KINDS = {"kept": "", "own": "\n@pytest.fixture(autouse=True)\ndef own(request): pass\n"}
+"""A grader that runs in the pytest that is kept, and one that gets its own since it asks for `request`."""
+
+TRACES = {
+    "global": "SEEN = []\ndef test_values():\n    assert not SEEN\n    SEEN.append(1)",
+    "parameter": (
+        "@pytest.mark.parametrize('seen', [[]])\ndef test_values(seen):\n    assert not seen\n    seen.append(1)"
+    ),
+    "fixture": (
+        "@pytest.fixture(scope='session')\ndef seen(): return []\n\n"
+        "def test_values(seen):\n    assert not seen\n    seen.append(1)"
+    ),
+    "class": (
+        "class TestIt:\n    seen = []\n    def test_values(self):\n"
+        "        assert not self.seen\n        self.seen.append(1)"
+    ),
+    "environment": "import os\ndef test_values():\n    assert 'SEEN' not in os.environ\n    os.environ['SEEN'] = '1'",
+    "removed environment": "import os\ndef test_values(): os.environ.pop('PATH')",
+    "folder": "import os\ndef test_values():\n    assert os.getcwd() != '/'\n    os.chdir('/')",
+    "path": "import sys\ndef test_values():\n    assert 'seen' not in sys.path\n    sys.path.append('seen')",
+    "warnings": (
+        "import warnings\nassert not [f for f in warnings.filters if f[1] and f[1].pattern == 'seen']\n"
+        "warnings.filterwarnings('error', 'seen')\ndef test_values(): pass"
+    ),
+    "dtype": (
+        "assert torch.ones(1).dtype is torch.float32\ntorch.set_default_dtype(torch.float64)\ndef test_values(): pass"
+    ),
+    "device": "assert torch.ones(1).device.type == 'cpu'\ntorch.set_default_device('meta')\ndef test_values(): pass",
+    "gradients": "def test_values():\n    assert torch.is_grad_enabled()\n    torch.set_grad_enabled(False)",
+    "threads": "N = torch.get_num_threads()\ndef test_values():\n    assert N < 7\n    torch.set_num_threads(7)",
+    "random": (
+        "import random, numpy\nDRAWN = random.random(), torch.rand(1).item(), numpy.random.rand()\n"
+        "def test_values(): assert str(DRAWN) == once(str(DRAWN))"
+    ),
+    "output": "import sys\ndef test_values():\n    print('canary', file=sys.stderr)\n    print('canary')",
+}
+HELPERS = """
+import pathlib
+def once(text, file=pathlib.Path({file!r})):
+    if not file.exists(): file.write_text(text)
+    return file.read_text()
+"""
+
+
+def state_of_process():
+    torch_state = torch.get_rng_state().tolist(), torch.get_default_dtype(), torch.get_num_threads()
+    return dict(os.environ), Path.cwd(), sys.path.copy(), sys.meta_path.copy(), random.getstate(), torch_state
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("grader", TRACES.values(), ids=TRACES)
+def test_nothing_of_a_run_is_left_for_the_next(judge_again, tmp_path, capfd, grader, kind):
+    """What a grader changes in its modules or in the process is as it was when the next submission is judged."""
+    again = judge_again(HELPERS.format(file=str(tmp_path / "once")) + grader + KINDS[kind])
+    before = state_of_process()
+    for _ in range(3):
+        verdict = again()
+        assert (verdict.score, verdict.flagged) == (1, None)
+    assert state_of_process() == before
+    assert "canary" not in "".join(capfd.readouterr())
+
+
+FIXTURES = """
+    import pathlib
+
+    def note(text):
+        with pathlib.Path({file!r}).open("a") as file:
+            print(text, file=file)
+
+    @pytest.fixture(scope="session")
+    def longest():
+        note("session")
+        yield
+        note("end of session")
+
+    @pytest.fixture(scope="module")
+    def long(longest):
+        note("module")
+        yield
+        note("end of module")
+
+    @pytest.mark.parametrize("case", [1, 2])
+    def test_values(long, case):
+        note(case)
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("last", ["", "\ndef test_values__last(long): pytest.exit('enough')\n"], ids=["whole", "exit"])
+def test_fixtures_end_with_their_run(judge_again, tmp_path, kind, last):
+    """Fixtures of a module and of a session are made once for each submission, and torn down after it."""
+    file = tmp_path / "noted"
+    again = judge_again(FIXTURES.format(file=str(file)) + textwrap.indent(last + KINDS[kind], "    "))
+    for _ in range(2):
+        assert again().score == (not last)
+    once = ["session", "module", "1", "2", "end of module", "end of session"]
+    assert file.read_text().splitlines() == once * 2
+
+
+PYTESTS = {
+    "tmp_path": "def test_values(tmp_path): (tmp_path / 'x').mkdir()",
+    "monkeypatch": "def test_values(monkeypatch): monkeypatch.setattr(torch, 'ones', None)\n"
+    "def test_values__later(): assert torch.ones(1)",
+    "capsys": "def test_values(capsys):\n    print('x')\n    assert capsys.readouterr().out == 'x\\n'",
+    "caplog": "import logging\ndef test_values(caplog):\n    logging.error('x')\n    assert 'x' in caplog.text",
+    "recwarn": "import warnings\ndef test_values(recwarn):\n    warnings.warn('x')\n    assert len(recwarn) == 1",
+    "filterwarnings": "import warnings\n@pytest.mark.filterwarnings('error')\ndef test_values():\n"
+    "    with pytest.raises(UserWarning): warnings.warn('x')",
+    "params": "@pytest.fixture(params=[1, 2])\ndef n(request): return request.param\ndef test_values(n): assert n",
+    "indirect": "@pytest.fixture\ndef n(request): return request.param\n"
+    "@pytest.mark.parametrize('n', [1], indirect=True)\ndef test_values(n): assert n == 1",
+    "setup_module": "def setup_module(module): module.N = 1\ndef test_values(): assert N == 1",
+    "unittest": "import unittest\nclass TestIt(unittest.TestCase):\n    def setUp(self): self.n = 1\n"
+    "    def test_values(self): self.assertEqual(self.n, 1)",
+    "option": "def test_values(pytestconfig):\n    assert not hasattr(pytestconfig.option, 'seen')\n"
+    "    pytestconfig.option.seen = True",
+    "stash": "KEY = pytest.StashKey()\ndef test_values(request): request.config.stash[KEY] = 1",
+    "plugin": "pytest_plugins = ['own_plugin']\nimport sys\ndef test_values(): assert 'own_plugin' in sys.modules",
+    "usefixtures": "@pytest.fixture\ndef ready(monkeypatch): monkeypatch.setenv('READY', '1')\nimport os\n"
+    "@pytest.mark.usefixtures('ready')\ndef test_values(): assert os.environ['READY']",
+}
+
+
+@pytest.mark.parametrize("grader", PYTESTS.values(), ids=PYTESTS)
+def test_graders_may_use_what_pytest_has(judge_again, tmp_path, monkeypatch, grader):
+    """Its fixtures, marks, classes and plugins work, for each submission."""
+    (tmp_path / "own_plugin.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    again = judge_again(grader)
+    for _ in range(2):
+        verdict = again()
+        assert (verdict.score, verdict.flagged) == (1, None)
+
+
+def test_a_folder_may_have_a_conftest(judge_again, tmp_path):
+    """Its fixtures serve the graders of the folder, and count as they are now."""
+    conftest = "import pytest\n@pytest.fixture\ndef number(): return {}\n"
+    again = judge_again("def test_values(number): assert number == 1", files={"conftest.py": conftest.format(1)})
+    assert again().score == 1
+    (tmp_path / "course" / "graders" / "demo" / "conftest.py").write_text(conftest.format(2))
+    assert again().score == 0
+
+
+def test_an_edited_helper_counts(judge_again, tmp_path):
+    """A module that a grader imports is read anew as well, even when its size and time are the same."""
+    files = {"__init__.py": "", "numbers_of_demo.py": "NUMBER = 1\n"}
+    again = judge_again("from .numbers_of_demo import NUMBER\ndef test_values(): assert NUMBER == 1", files=files)
+    helper = tmp_path / "course" / "graders" / "demo" / "numbers_of_demo.py"
+    stamp = helper.stat().st_mtime_ns
+    assert again().score == 1
+    helper.write_text("NUMBER = 2\n")
+    os.utime(helper, ns=(stamp, stamp))
+    assert again().score == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", FLAGGED)
+def test_a_faulty_grader_does_not_harm_the_next(judge_again, make_course, exercise_text, name, kind):
+    """After a grader that ended pytest, or failed in any other way, a sound one of the same folder is judged."""
+    again = judge_again("def test_values(): pass")
+    assert again().score == 1
+    faulty = make_course({"faulty": (exercise_text("values"), FLAGGED[name] + KINDS[kind])})
+    exercise, grader = faulty.load("demo").exercise("faulty"), faulty.grader_file("demo", "faulty")
+    first, second = (judge(exercise, grader, Unused(), "en") for _ in range(2))
+    assert first == second
+    assert first.score == 0
+    verdict = again()
+    assert (verdict.score, verdict.flagged) == (1, None)
+
+
+def test_many_submissions_are_judged_alike(judge_again):
+    """The verdict is the same however often a grader has run."""
+    again = judge_again("@pytest.fixture\ndef n(): return 1\ndef test_values(n): assert n == 1")
+    assert {again().score for _ in range(2 * MAX_RUNS + 1)} == {1}
+
+
+AFTER_WARM_UP = """
+import sys
+from pathlib import Path
+from tensorgrade.course import Course
+from tensorgrade.grading import judge, warm_up
+warm_up()
+before = set(sys.modules)
+course = Course(Path(sys.argv[1]))
+verdict = judge(course.load("demo").exercise("task"), course.grader_file("demo", "task"), None, "en")
+assert verdict.score == 1, verdict.flagged
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_the_first_verdict_imports_nothing(make_course, exercise_text):
+    """A worker that has warmed up has all modules that a verdict needs."""
+    grader = "def test_values(): torch.testing.assert_close(torch.ones(1), torch.ones(1))"
+    course = make_course({"task": (exercise_text("values"), grader)})
+    command = [sys.executable, "-c", AFTER_WARM_UP, str(course.root)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() == []
 
 
 # ---------------------------------------------------------------------------------------------- students

@@ -12,8 +12,8 @@ import pytest
 from tensorgrade.usage import descendants_of
 from tests.nbgrader_course import NbgraderCourse, cell_of
 
-STUDENTS = 6
-SLOW = "import os, time\ntime.sleep(0.3)\nif os.fork() == 0:\n    time.sleep(600)\ndef task():\n    return 42"
+STUDENTS = 12
+SLOW = "import os, time\ntime.sleep(1)\nif os.fork() == 0:\n    time.sleep(600)\ndef task():\n    return 42"
 
 
 @pytest.fixture

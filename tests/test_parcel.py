@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tensorgrade.errors import GraderError
-from tensorgrade.parcel import pack, unpack
+from tensorgrade.parcel import imported_submodules, pack, unpack
 
 
 def sent(value):
@@ -153,3 +153,26 @@ def test_tensors_without_memory_are_the_graders_error(tensor):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (result.returncode, result.stdout.strip()) == (0, b"refused")
+
+
+def functional(x):
+    return torch.nn.functional.relu(x)
+
+
+def data(x):
+    return torch.utils.data.DataLoader(x), importlib.util
+
+
+def nothing(x):
+    return x.utils.data, torch
+
+
+@pytest.mark.parametrize("function", [functional, data, nothing])
+def test_the_submodules_of_a_function_are_those_of_cloudpickle(function):
+    """What stands in for cloudpickle's own search finds the same modules."""
+    spec = importlib.util.find_spec("cloudpickle.cloudpickle")
+    original = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(original)
+    modules = [torch, importlib, sys, nn]
+    expected = original._find_imported_submodules(function.__code__, modules)
+    assert set(imported_submodules(function.__code__, modules)) == set(expected)

@@ -100,6 +100,11 @@ class Course:
         return self.root / "autograded"
 
     @property
+    def results(self) -> Path:
+        """Return the folder of stored results."""
+        return self.root / ".tensorgrade" / "results"
+
+    @property
     def feedback(self) -> Path:
         """The folder nbgrader puts feedback pages in."""
         return self.root / "feedback"
@@ -142,6 +147,14 @@ class Course:
             CourseError: there is no assignment ``name``.
             ExerciseFileError: all that is wrong with its YAML files, whether they are listed or not.
         """
+        files = sorted((*self.assignment_folder(name).glob("*.yaml"), self.assignments / COURSE_FILE))
+        facts = tuple((file, *_stamp(file)) for file in files)
+        known = _loaded.get((self.root, name))
+        if known is None or known[0] != facts:
+            known = _loaded[self.root, name] = facts, self._load(name)
+        return known[1]
+
+    def _load(self, name: str) -> Assignment:
         reading = self._read(name)
         if reading.course is None or reading.settings is None or reading.problems:
             raise ExerciseFileError("\n".join(reading.problems))
@@ -278,6 +291,19 @@ class _Reading:
     def listed(self) -> Iterator[Exercise]:
         names = self.settings.exercises if self.settings else tuple(self.exercises)
         return (self.exercises[name] for name in names if name in self.exercises)
+
+
+_loaded: dict[tuple[Path, str], tuple[object, Assignment]] = {}
+"""Assignments by course and name, with the stamps of the files that they were read from."""
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    """What changes when a file is written: its time and its size."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return (0, 0)
+    return facts.st_mtime_ns, facts.st_size
 
 
 def _attempt(reader: Callable[[Path], Content], file: Path, problems: list[str]) -> Content | None:

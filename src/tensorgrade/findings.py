@@ -163,8 +163,8 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "启动的进程和线程数超过了 {limit} 的限制。",
     ),
     "limit-disk": (
-        "It wrote more to files than the limit of {limit}.",
-        "写入文件的数据超过了 {limit} 的限制。",
+        "It wrote more, or more files, than the limit of {limit}.",
+        "写入的数据或文件数超过了 {limit} 的限制。",
     ),
     "limit-files": (
         "It made more files than the limit of {limit}.",

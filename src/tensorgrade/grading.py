@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import signal
-import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -26,6 +25,7 @@ from .exercise import Exercise, Language
 from .findings import Finding, Mismatch, finding
 from .limits import Allowance
 from .submission import Machine, Submission
+from .testrun import last_line, run_tests, start_once
 from .verdict import ClauseVerdict, Status, Verdict, not_run
 
 GRADER_SECONDS = 60.0
@@ -34,19 +34,12 @@ GRADER_SECONDS = 60.0
 MAX_CRASHES = 3
 """After so many lost submission processes the rest of an exercise's tests is not run."""
 
-_OPTIONS = (
-    "--capture=sys",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:terminal",
-    "-p",
-    "no:faulthandler",
-    "-p",
-    "no:unraisableexception",
-    "-p",
-    "no:threadexception",
-)
+
+def warm_up() -> None:
+    """Do once what would make the first verdict slow; a process that has done it can still be forked."""
+    from . import expectation  # noqa: F401 - what every grader imports
+
+    start_once()
 
 
 def judge(
@@ -55,42 +48,13 @@ def judge(
     """Return the verdict of `grader` on the submission that `machine` runs."""
     if not grader.is_file():
         return not_run(exercise, language, None, flagged=f"{grader}: the grader is missing")
-    _forget(grader.parent)
     run = _GraderRun(exercise, grader, machine, _Clock(grader_seconds))
-    with _undisturbed_pytest():
-        arguments = [str(grader), f"--rootdir={grader.parent}", f"-c={os.devnull}", f"--confcutdir={grader.parent}"]
-        try:
-            status = pytest.main([*arguments, "--import-mode=importlib", *_OPTIONS], plugins=[run])
-        finally:
-            _forget(grader.parent)  # graders in other folders may have modules of the same names
+    status = run_tests(grader, run, run.seed(""))
     if status == pytest.ExitCode.USAGE_ERROR:
         raise EngineError(f"pytest did not accept our options for {grader}; report this as a bug")
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         run.note_fault(f"pytest ended with {status!r} before all tests had run")
     return run.verdict(language)
-
-
-def _forget(folder: Path) -> None:
-    """Drop the modules of a grader folder, so that an edited grader counts even in a process that lives long."""
-    for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}"):
-            del sys.modules[name]
-
-
-@contextlib.contextmanager
-def _undisturbed_pytest() -> Iterator[None]:
-    """Keep the user's pytest settings and third-party plugins out of a verdict."""
-    ours = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": ""}
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @dataclass
@@ -130,68 +94,50 @@ class _Clock:
 
 
 class _GraderRun:
-    """A pytest plugin: gives tests their fixtures and collects what became of them."""
+    """One grader at work on one submission: collects what became of the tests."""
 
     def __init__(self, exercise: Exercise, grader: Path, machine: Machine, clock: _Clock) -> None:
         self._exercise = exercise
         self._grader = grader
         self._machine = machine
         self._clock = clock
+        self._secret = grader.read_bytes() + exercise.id.encode()
         self._outcomes: dict[str, list[tuple[Status, Finding | None]]] = {name: [] for name in exercise.clauses}
         self._ended: Finding | None = None
         self._crashes = 0
         self._faults: list[str] = []
         self._waiting: dict[str, pytest.Item] = {}
+        self.submission = Submission(machine, grader.parent, clock.paused)
 
-    # ---------------------------------------------------------------------------------------- fixtures
+    def seed(self, test: str) -> int:
+        """The same at each regrade, and unpredictable without the grader's file."""
+        return int.from_bytes(hashlib.sha256(self._secret + test.encode()).digest()[:8], "big") >> 1
 
-    @pytest.fixture
-    def submission(self) -> Submission:
-        """The student's notebook, run up to the test cell of this exercise."""
-        return Submission(self._machine, self._grader.parent, self._clock.paused)
+    # ------------------------------------------------------------------------------------------- pytest's side
 
-    @pytest.fixture
-    def generator(self, request: pytest.FixtureRequest) -> torch.Generator:
-        """A seeded source of inputs: the same at each regrade, and unpredictable without the grader's file."""
-        secret = self._grader.read_bytes() + self._exercise.id.encode() + request.node.name.encode()
-        return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(secret).digest()[:8], "big") >> 1)
+    def generator(self, test: str) -> torch.Generator:
+        """The source of inputs of one test."""
+        return torch.Generator().manual_seed(self.seed(test))
 
-    # ------------------------------------------------------------------------------------------- hooks
+    def running(self) -> AbstractContextManager[None]:
+        """Limit how long a test computes."""
+        return self._clock.running()
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
-        with self._clock.running():
-            return (yield)
+    def expect(self, items: Sequence[pytest.Item]) -> None:
+        """Learn which tests there are."""
+        self._waiting = {item.nodeid: item for item in items}
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._waiting = {item.nodeid: item for item in session.items}
-
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+    def prepare(self) -> None:
+        """Skip the test when there is nobody to answer."""
         if self._ended is not None:
             pytest.skip("the submission cannot answer any more")
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
-        self._note(item, call, report)
-        return report
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self.note_fault(f"the grader cannot be loaded: {_last_line(report.longreprtext)}")
-
-    def pytest_internalerror(self, excrepr: object) -> None:
-        self.note_fault(f"pytest failed: {_last_line(str(excrepr))}")
-
-    # ---------------------------------------------------------------------------------------- outcomes
 
     def note_fault(self, fault: str) -> None:
         """Note what is wrong with the grader; that flags the exercise."""
         self._faults.append(f"{self._grader}: {fault}")
 
-    def _note(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    def note(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+        """Note what became of a phase of a test."""
         if call.when != "setup":
             self._waiting.pop(item.nodeid, None)
         outcomes = self._outcomes.get(_clause_of_item(item))
@@ -214,7 +160,7 @@ class _GraderRun:
             outcomes.append((Status.FAILED, finding("check")))
         else:
             outcomes.append((Status.NOT_RUN, None))
-            self.note_fault(f"{item.name}: {_last_line(report.longreprtext)}")
+            self.note_fault(f"{item.name}: {last_line(report.longreprtext)}")
 
     def _failure(self, error: SubmissionFailure) -> Finding:
         """What a lost answer means: a time-out ends the run, since others would follow; so do several crashes."""
@@ -281,9 +227,3 @@ def _finding_of(error: SubmissionFailure, allowance: Allowance) -> Finding:
 def _summary(faults: list[str]) -> str | None:
     more = f"\n(and {len(faults) - 3} more)" if len(faults) > 3 else ""
     return "\n".join(faults[:3]) + more if faults else None
-
-
-def _last_line(text: str) -> str:
-    """The line of a traceback that says what happened."""
-    lines = [line.removeprefix("E").strip() for line in text.splitlines() if line.startswith("E ")]
-    return (lines or text.strip().splitlines() or ["no message"])[-1]

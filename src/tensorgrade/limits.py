@@ -93,10 +93,16 @@ class Allowance:
     def told(self, key: str) -> str:
         """The value of the limit ``key`` as a person writes it: ``"1 GiB"``, ``"64"``."""
         value = getattr(self, key)
-        if key not in ("memory", "disk", "output", "result"):
+        if key == "disk":  # the kernel does not tell which of the two was reached
+            return f"{_told_bytes(self.disk)} in {self.files} files"
+        if key not in ("memory", "output", "result"):
             return f"{value:g} s" if key.endswith("seconds") else f"{value}"
-        unit = max((unit for unit, size in _UNITS.items() if value >= size), key=lambda unit: _UNITS[unit])
-        return f"{value / _UNITS[unit]:g} {unit}"
+        return _told_bytes(value)
+
+
+def _told_bytes(value: int) -> str:
+    unit = max((unit for unit, size in _UNITS.items() if value >= size), key=lambda unit: _UNITS[unit])
+    return f"{value / _UNITS[unit]:g} {unit}"
 
 
 DEFAULTS = Allowance(

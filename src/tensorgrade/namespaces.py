@@ -95,6 +95,11 @@ def isolate_submission(folders: Iterable[str], disk: int, files: int, user: int 
         _enter_user_namespace()
 
 
+def identities() -> frozenset[str]:
+    """What identifies the mounts, messages, host name and network that this process sees."""
+    return frozenset(str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in ("mnt", "ipc", "uts", "net"))
+
+
 def drop_capabilities(keep: int = 0) -> None:
     """Give up every capability except those in the bit mask `keep`."""
     _set_capabilities(keep)

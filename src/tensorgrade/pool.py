@@ -1,175 +1,209 @@
-"""Workers that grade jobs in processes of their own, each with a zygote.
+"""A pool of workers that grade jobs ahead of whoever collects the results.
 
-Trusted side. A grader that hangs or crashes takes its worker with it, never nbgrader: the job is tried again in a new
-worker, at last without that grader. The pool is a `ProcessPoolExecutor` that is replaced when it breaks.
+Trusted side, in nbgrader's process. A zygote and a template of workers are started once, side by side; each worker is
+a fork of the template and has a fork of the zygote. A grader that hangs or crashes takes its worker along, never
+nbgrader: the job is tried again in a new worker, at last without that grader.
 """
 
 from __future__ import annotations
 
 import atexit
-import faulthandler
-import multiprocessing
+import contextlib
+import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from multiprocessing.process import BaseProcess
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import asdict, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from .errors import EngineError
-
-if TYPE_CHECKING:
-    from .runner import Graded, Job
-    from .sandbox import Tier
-    from .supervisor import Zygote
+from .job import Graded, Job, Settings
+from .sandbox import Tier
+from .slots import UserSlot
+from .supervisor import Zygote, open_zygote
 
 ATTEMPTS = 2
-_WATCHDOG_SECONDS = 900.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the workers of a pool confine submissions.
-
-    Attributes:
-        tier: A, B or C; ``"auto"`` is A where that is possible, else B.
-        devices: files below /dev that submissions may use.
-    """
-
-    tier: Tier | Literal["auto"] = "auto"
-    devices: tuple[str, ...] = ()
 
 
 class WorkerPool:
-    """Grades one job at a time in a worker process that is started with the first one."""
+    """Workers that are started with the first job; one per processor if no other number is given."""
 
-    def __init__(self) -> None:
-        self._executor: ProcessPoolExecutor | None = None
-        self._children: list[BaseProcess] = []
+    def __init__(self, workers: int | None = None) -> None:
+        self._count = workers or len(os.sched_getaffinity(0))
         self._settings = Settings()
+        self._lock = threading.Lock()
+        self._origin: _Origin | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._of_thread = threading.local()
+        self._workers: list[_Worker] = []
 
-    def prepare(self, settings: Settings) -> Tier:
-        """Start the worker; returns the tier that it confines submissions in.
+    def prepare(self, settings: Settings, workers: int | None = None) -> Tier:
+        """Make ready for jobs; returns the tier that submissions are confined in.
 
         Raises `tensorgrade.errors.ConfinementError` when this machine cannot give what the settings ask for.
         """
-        if settings != self._settings:
+        count = workers or self._count
+        if (settings, count) != (self._settings, self._count):
             self.close()
-            self._settings = settings
-        return self._started().submit(_tier).result()
+            self._settings, self._count = settings, count
+        return self._started().zygote.tier
 
-    def grade(self, job: Job) -> Graded:
-        """Return the result of `job`.
+    @property
+    def workers(self) -> int:
+        """How many jobs are graded at a time."""
+        return self._count
+
+    def submit(self, job: Job) -> Future[Graded]:
+        """Grade `job` as soon as a worker is free.
 
         A grader that ends its worker `ATTEMPTS` times is abandoned: its exercise is flagged and the others are judged.
-        Raises `EngineError` when workers die for no grader's sake, and whatever `tensorgrade.runner.grade` raises.
+        The future raises `EngineError` when workers die for no grader's sake, and whatever `tensorgrade.runner.grade`
+        raises.
         """
+        self._started()
+        assert self._threads is not None  # it was started
+        return self._threads.submit(self._grade, job)
+
+    def grade(self, job: Job) -> Graded:
+        """Return the result of `job`; see `submit`."""
+        try:
+            return self.submit(job).result()
+        except KeyboardInterrupt:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the workers at once, and with them their zygotes and submission processes."""
+        with self._lock:
+            threads, origin, workers = self._threads, self._origin, self._workers
+            self._threads, self._origin, self._workers = None, None, []
+            self._of_thread = threading.local()
+        for worker in workers:
+            worker.kill()
+        if threads is not None:
+            threads.shutdown(wait=True, cancel_futures=True)
+        if origin is not None:
+            origin.close()
+
+    def _started(self) -> _Origin:
+        with self._lock:
+            if self._origin is None:
+                self._origin = _Origin(open_zygote(self._settings.tier, self._settings.devices))
+                self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="tensorgrade")
+                atexit.register(self.close)
+            return self._origin
+
+    def _grade(self, job: Job) -> Graded:
         deaths: Counter[str] = Counter()
         with tempfile.TemporaryDirectory() as folder:
             journal = Path(folder) / "judging"
             while deaths[""] < ATTEMPTS:
                 journal.write_text("", encoding="utf-8")
-                try:
-                    return self._started().submit(_grade, job, journal).result()
-                except BrokenProcessPool:
-                    self.close()
-                except KeyboardInterrupt:
-                    self.close()
-                    raise
+                worker = self._worker()
+                answer = worker.ask(job, journal)
+                if isinstance(answer, Graded):
+                    return answer
+                if isinstance(answer, EngineError) or answer is None:
+                    self._discard(worker)
+                if isinstance(answer, Exception):
+                    raise answer
                 judging = journal.read_text(encoding="utf-8")
                 deaths[judging] += 1
                 if judging and deaths[judging] == ATTEMPTS:
                     job = replace(job, abandoned=job.abandoned | {judging})
         raise EngineError(f"the worker process died {ATTEMPTS} times while running this notebook")
 
-    def close(self) -> None:
-        """End the workers at once, and with them their zygotes and submission processes."""
-        if self._executor is None:
-            return
-        for child in self._children:
-            child.kill()
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self._executor, self._children = None, []
+    def _worker(self) -> _Worker:
+        """The worker of this thread."""
+        worker: _Worker | None = getattr(self._of_thread, "worker", None)
+        if worker is None:
+            with self._lock:
+                if self._origin is None:
+                    raise CancelledError
+                worker = self._of_thread.worker = self._origin.worker()
+                self._workers.append(worker)
+        return worker
 
-    def _started(self) -> ProcessPoolExecutor:
-        if self._executor is None:
-            others = set(multiprocessing.active_children())
-            context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(
-                1, mp_context=context, initializer=_start_worker, initargs=(self._settings,)
+    def _discard(self, worker: _Worker) -> None:
+        worker.kill()
+        with self._lock:
+            if worker not in self._workers:  # the pool was closed, which is why the worker is gone
+                raise CancelledError
+            self._workers.remove(worker)
+        self._of_thread.worker = None
+
+
+class _Origin:
+    """What workers are forked from: a zygote, and a template that has imported what grading needs."""
+
+    def __init__(self, zygote: Zygote) -> None:
+        self.zygote = zygote
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._template = subprocess.Popen(
+                [sys.executable, "-m", "tensorgrade.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                # it must stay single-threaded, and workers share the processors
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
-            self._executor.submit(os.getpid).result()
-            self._children = [child for child in multiprocessing.active_children() if child not in others]
-            atexit.register(self.close)
-        return self._executor
+
+    def worker(self) -> _Worker:
+        """Fork a worker with a zygote of its own."""
+        slot = UserSlot() if self.zygote.facts.user is not None else None
+        facts, zygote = self.zygote.fork(slot.user if slot else None)
+        jobs, theirs = socket.socketpair()
+        told = json.dumps({**asdict(facts), "owner": os.getpid()}).encode()
+        with zygote, theirs:
+            try:
+                socket.send_fds(self._control, [told], [theirs.fileno(), zygote.fileno()])
+                pid = json.loads(self._control.recv(1 << 10) or "null")
+            except OSError:
+                pid = None
+        if pid is None:
+            raise EngineError("the process that workers are forked from has ended; its messages are above")
+        return _Worker(pid, Connection(jobs.detach()), slot)
+
+    def close(self) -> None:
+        """End the template and the zygote."""
+        self._control.close()
+        self.zygote.close()
+        self._template.kill()
+        self._template.wait()
+
+
+class _Worker:
+    """The pool's end of a worker."""
+
+    def __init__(self, pid: int, jobs: Connection, slot: UserSlot | None) -> None:
+        self._pid = pid
+        self._jobs = jobs
+        self._slot = slot
+
+    def ask(self, job: Job, journal: Path) -> Graded | Exception | None:
+        """The result of a job, the error it ended with, or None when the worker is gone."""
+        try:
+            self._jobs.send((job, str(journal)))
+            answer: Graded | Exception = self._jobs.recv()
+        except (EOFError, OSError):
+            return None
+        return answer
+
+    def kill(self) -> None:
+        """End it at once; whoever waits for its answer gets none."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        if self._slot is not None:
+            self._slot.release()
 
 
 POOL = WorkerPool()
 """One per process: its workers stay warm from one click of formgrader's to the next."""
-
-
-# ------------------------------------------------------------------------------------- in the worker
-
-
-class _Worker:
-    """What a worker process has one of: a zygote, which is opened anew after it has failed."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._zygote: Zygote | None = None
-        atexit.register(self.close)
-
-    def zygote(self) -> Zygote:
-        """The zygote; it imports torch while this process does."""
-        from .supervisor import open_zygote
-
-        if self._zygote is None:
-            self._zygote = open_zygote(self._settings.tier, self._settings.devices)
-        return self._zygote
-
-    def close(self) -> None:
-        if self._zygote is not None:
-            self._zygote.close()
-            self._zygote = None
-
-
-_worker: _Worker | None = None
-
-
-def _start_worker(settings: Settings) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for nbgrader, which ends the workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    global _worker  # noqa: PLW0603
-    _worker = _Worker(settings)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent does, however that ends; the zygote and its forks follow."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _tier() -> Tier:
-    assert _worker is not None  # the executor's initializer has run
-    return _worker.zygote().tier
-
-
-def _grade(job: Job, journal: Path) -> Graded:
-    from .runner import grade
-
-    assert _worker is not None  # the executor's initializer has run
-    faulthandler.dump_traceback_later(2 * job.seconds + _WATCHDOG_SECONDS, exit=True)
-    try:
-        return grade(job, _worker.zygote(), journal)
-    except EngineError:
-        _worker.close()  # the next job gets a new zygote, whatever befell this one
-        raise
-    finally:
-        faulthandler.cancel_dump_traceback_later()

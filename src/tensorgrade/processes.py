@@ -102,6 +102,18 @@ class Process:
             self.kill()
             raise
 
+    def processor_seconds(self) -> float:
+        """The processor time that this process has used; 0 when it is gone altogether."""
+        try:
+            facts = Path(f"/proc/{process_id(self._handle)}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(facts[11]) + int(facts[12])) / os.sysconf("SC_CLK_TCK")
+
+    def has_ended(self) -> bool:
+        """Whether this process is gone, also when nobody has asked it since."""
+        return not self.alive or bool(select.select([self._handle], [], [], 0)[0])
+
     def kill(self) -> None:
         """Kill this process at once."""
         self.alive = False
@@ -195,7 +207,7 @@ class SubmissionProcess(Process):
     ) -> None:
         super().__init__(control, handle, streams, usage)
         self._end = end
-        self.pid = _process_id(handle)
+        self.pid = process_id(handle)
         self.cpu_seconds = 0.0
 
     def wait_until_confined(self) -> None:
@@ -281,7 +293,7 @@ class SubmissionProcess(Process):
         return handle
 
 
-def _process_id(handle: int) -> int:
+def process_id(handle: int) -> int:
     """The process id that a pidfd stands for, as this process sees it."""
     facts = Path(f"/proc/self/fdinfo/{handle}").read_text()
     return int(facts.split("\nPid:")[1].split()[0])

@@ -38,6 +38,9 @@ _SYSTEM = (
     *("/usr/libexec", "/usr/share", "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64", "/usr/local/share"),
     *("/etc/alternatives", "/etc/fonts", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types", "/etc/ssl"),
 )
+NOT_BESIDE_NOTEBOOKS = (".ipynb", "timestamp.txt")
+"""Endings of files that a submission does not get copies of: notebooks, and what nbgrader's exchange puts there."""
+
 _PROCESS_FACTS = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm/overcommit_memory")
 _READ_EVERYTHING = 1 << 2  # CAP_DAC_READ_SEARCH
 _MARGIN = 512 << 20
@@ -105,6 +108,7 @@ class Settled:
         trees: in tier A, what gives each fork a process tree of its own.
         filters: of system calls, by whether programs may be run; empty in tier C.
         kept_capabilities: a bit mask of those that the submissions need to read the runtime.
+        shared: in tier A, the zygote's namespaces that a submission must not be in.
         programs: in a submission process, whether it may run programs.
     """
 
@@ -113,6 +117,7 @@ class Settled:
     trees: namespaces.ProcessTrees | None = None
     filters: dict[bool, SystemCallFilter] = field(default_factory=dict)
     kept_capabilities: int = 0
+    shared: frozenset[str] = frozenset()
     programs: bool = False
 
     @property
@@ -153,6 +158,8 @@ def settle(site: Site, control: int) -> Settled:
         temporary = temporary_folder(settled.runtime)
         namespaces.isolate_zygote(control, settled.runtime, site.devices, temporary)
         settled.trees = namespaces.ProcessTrees()
+        tempfile.tempdir = None  # what was chosen outside may not be there, or not be writable
+        settled.shared = namespaces.identities()
     else:
         namespaces.adopt_orphans()
         if site.user is not None and not _is_public(settled.runtime):
@@ -290,9 +297,9 @@ def _restrict(settled: Settled, confinement: Confinement, home: str) -> None:
         rights += [*((path, privileges.OWN) for path in folders), ("/proc", privileges.READ)]
     else:
         rights += [(f"/proc/{os.getpid()}", privileges.READ)]
-        if settled.alone:
+        if settled.alone and confinement.programs:  # files of others may be there that everybody can read
             rights += [("/dev/shm", privileges.SHARED_MEMORY)]
-        elif privileges.LANDLOCK < privileges.LANDLOCK_SIGNALS:
+        if not settled.alone and privileges.LANDLOCK < privileges.LANDLOCK_SIGNALS:
             raise NotConfined("signals to other processes of this user are not stopped before Linux 6.12 (Landlock 6)")
     namespaces.set_no_new_privileges()
     privileges.restrict_files(rights)
@@ -356,7 +363,7 @@ def _verify(settled: Settled, confinement: Confinement) -> None:
         ("an own user id", settled.site.user in (None, os.getuid()) and os.getuid() != namespaces.ROOT_USER),
         ("no groups of others", settled.site.user is None or not os.getgroups()),
         ("an own process tree", not isolated or os.getpid() == 1),
-        ("a network without others", not isolated or _network_is_empty()),
+        ("namespaces of its own", not settled.shared & namespaces.identities()),
         ("a read-only root", not isolated or bool(os.statvfs("/").f_flag & os.ST_RDONLY)),
         ("a file system of limited size", not isolated or _file_system_is_limited(confinement)),
         ("the limit of memory", resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY),
@@ -373,12 +380,6 @@ def _capabilities(status: dict[str, str], settled: Settled) -> int:
     """The capabilities that this process has, could take up or, but for an ordinary user's, get from a program."""
     sets = ["CapEff", "CapPrm", *(["CapBnd"] if settled.alone else [])]
     return functools.reduce(operator.or_, (int(status[name], 16) for name in sets))
-
-
-def _network_is_empty() -> bool:
-    """Whether there is no network but the loopback that every network namespace has."""
-    names = [line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().splitlines() if ":" in line]
-    return names == ["lo"]
 
 
 def _file_system_is_limited(confinement: Confinement) -> bool:

@@ -8,12 +8,15 @@ socket: the kernel gives it free when its holder ends, however that happens.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 
 from .errors import EngineError
 
 FIRST, LAST = 61184, 65519
+_starts = itertools.count(os.getpid())
+"""Where to begin to look: not where a slot has just become free, whose processes may still be ending."""
 
 
 class UserSlot:
@@ -21,7 +24,7 @@ class UserSlot:
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        start = os.getpid()
+        start = next(_starts)
         for offset in range(LAST - FIRST + 1):
             self.user = FIRST + (start + offset) % (LAST - FIRST + 1)
             with contextlib.suppress(OSError):

@@ -7,6 +7,7 @@ Trusted side. Arguments and probes go into the submission process, observations 
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from collections.abc import Callable
@@ -100,9 +101,8 @@ class Submission:
         self, machine: Machine, graders: Path, pause: Callable[[], AbstractContextManager[None]] = nullcontext
     ) -> None:
         self._machine = machine
-        self._graders = graders
         self._pause = pause
-        self._by_value = _modules_under(graders)
+        self._modules = _ModulesUnder(graders)
 
     def call(self, name: str, *arguments: object, **keywords: object) -> Observed:
         """Call the student's function `name` and return the observation of its value.
@@ -151,7 +151,9 @@ class Submission:
 
     def machine(self, accelerators: int) -> Submission:
         """The submission as if run on a machine with `accelerators` virtual accelerators."""
-        return Submission(self._machine.with_accelerators(accelerators), self._graders, self._pause)
+        other = copy.copy(self)
+        other._machine = self._machine.with_accelerators(accelerators)
+        return other
 
     def _attempt(self, name: str, arguments: tuple[object, ...], keywords: dict[str, Any], *, measure: bool) -> Attempt:
         parcel = self._pack((arguments, keywords))
@@ -177,7 +179,7 @@ class Submission:
         )
 
     def _pack(self, value: object) -> bytes:
-        parcel = pack(value, self._by_value)
+        parcel = pack(value, self._modules.loaded())
         if len(parcel) > MAX_PAYLOAD:
             raise GraderError(f"{len(parcel)} bytes of arguments are more than the {MAX_PAYLOAD} that can be sent")
         return parcel
@@ -200,10 +202,24 @@ class Submission:
         return RaisedError(tuple(types), text, limit)
 
 
-def _modules_under(folder: Path) -> list[ModuleType]:
-    """The modules that were imported from `folder`: the grader and its helpers."""
-    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
-    return [module for module in modules if (getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}")]
+class _ModulesUnder:
+    """The modules that were imported from a folder: a grader and its helpers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._inside = f"{folder}{os.sep}"
+        self._seen: tuple[int, str | None] = (0, None)
+        self._loaded: list[ModuleType] = []
+
+    def loaded(self) -> list[ModuleType]:
+        """Those there are now; looks for them when something has been imported since the last time."""
+        last = next(reversed(sys.modules), None)  # what is new stands at the end
+        if self._seen != (len(sys.modules), last):
+            self._seen = len(sys.modules), last
+            self._loaded = [module for module in list(sys.modules.values()) if self._contains(module)]
+        return self._loaded
+
+    def _contains(self, module: object) -> bool:
+        return isinstance(module, ModuleType) and str(getattr(module, "__file__", None)).startswith(self._inside)
 
 
 def _asked_in_vain(answer: Message) -> str | None:

@@ -1,4 +1,4 @@
-"""The trusted side's handle of the untrusted one: `Zygote`, which forks submission processes.
+"""The trusted side's handles of the untrusted one: `Zygote`, and `ZygoteHandle` for what it forks as such.
 
 After `Zygote.close`, and when the trusted process dies, no process is left.
 """
@@ -16,7 +16,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
@@ -24,8 +24,8 @@ from .errors import (
     ConfinementError,
     EngineError,
 )
-from .processes import START_SECONDS, RawStream, SubmissionProcess
-from .sandbox import Confinement, Site, Tier
+from .processes import START_SECONDS, RawStream, SubmissionProcess, process_id
+from .sandbox import NOT_BESIDE_NOTEBOOKS, Confinement, Site, Tier
 from .slots import UserSlot
 from .usage import Usage, children_of
 
@@ -33,39 +33,46 @@ _PACKET = 1 << 16
 _BLOCK = 4096  # what a file takes at least, in bytes
 
 
-class Zygote:
-    """A running zygote; a context manager.
+@dataclass(frozen=True)
+class ZygoteFacts:
+    """What is known of a zygote.
 
-    Args:
+    Attributes:
         tier: how strongly its submission processes are confined.
-        devices: files below /dev that they may use.
-
-    Raises `EngineError` when it does not start or has died; its own messages are in the error.
+        user: the user id that they get, or None for that of the zygote.
+        runtime: what they can read.
+        pid: the zygote's process id, as the trusted side sees it.
     """
 
-    def __init__(self, tier: Tier, devices: tuple[str, ...] = ()) -> None:
-        self.tier = tier
-        self._slot = UserSlot() if os.getuid() == 0 and tier != "C" else None
-        site = Site(tier, self._slot.user if self._slot else None, devices)
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
-        module = ["-m", "tensorgrade.zygote", str(theirs.fileno()), json.dumps(asdict(site))]
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-Xfrozen_modules=off", *module],
-            env=_clean_environment(devices),
-            cwd="/",
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=self._messages,
-            stderr=self._messages,
-            umask=0o022,  # with a stricter one of ours, submissions could not read their root in tier A
-            start_new_session=True,
-        )
-        theirs.close()
+    tier: Tier
+    user: int | None
+    runtime: tuple[str, ...] = ()
+    pid: int = 0
+
+
+class ZygoteHandle:
+    """The trusted end of a zygote; a context manager.
+
+    Raises `EngineError` when the zygote has died.
+    """
+
+    def __init__(self, facts: ZygoteFacts, control: socket.socket) -> None:
+        self.facts = facts
+        self._control = control
         self._control.settimeout(START_SECONDS)
         self._ready = False
+        self._closed = False
         self._alive: set[int] = set()
-        self.runtime: tuple[str, ...] = ()
+
+    @property
+    def tier(self) -> Tier:
+        """How strongly its submission processes are confined."""
+        return self.facts.tier
+
+    @property
+    def pid(self) -> int:
+        """The zygote's process id; its descendants are the submissions."""
+        return self.facts.pid
 
     def __enter__(self) -> Self:
         return self
@@ -73,21 +80,10 @@ class Zygote:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def wait_until_settled(self) -> None:
-        """Wait until the zygote has tried whether it can confine; raises `ConfinementError` when it cannot."""
-        if self.runtime:
-            return
-        answer = self._receive()[0]
-        if "refused" in answer:
-            self.close()
-            raise ConfinementError(self.tier, answer["refused"])
-        self.runtime = tuple(answer["settled"])
-
     def check_hides(self, folder: Path) -> None:
         """Raise `EngineError` when submissions could read `folder`, a course, because the runtime includes it."""
-        self.wait_until_settled()
         place = folder.resolve()
-        inside = [path for path in self.runtime if place.is_relative_to(Path(path).resolve())]
+        inside = [path for path in self.facts.runtime if place.is_relative_to(Path(path).resolve())]
         if inside and self.tier != "C":
             raise EngineError(
                 f"{folder} lies in {inside[0]}, which submissions can read because Python or a library is there;"
@@ -98,7 +94,6 @@ class Zygote:
         """Wait until the zygote has imported everything; it does so while its owner may do something else."""
         if self._ready:
             return
-        self.wait_until_settled()
         if self._receive()[0].get("ready") != 1:
             self.close()
             raise EngineError("the zygote has more than one thread, so that its forks could hang; report this as a bug")
@@ -138,37 +133,25 @@ class Zygote:
             ours,
             descriptors[0],
             [RawStream(read) for read, _ in streams],
-            Usage(self.pid, self.tier, confinement, self._slot.user if self._slot else None),
+            Usage(self.facts.pid, self.tier, confinement, self.facts.user),
         )
         self._alive.add(process.pid)
         process.wait_until_confined()
         return process
 
-    @property
-    def pid(self) -> int:
-        """The process that forks submission processes; in tier A what we started only waits for it."""
-        return next(iter(children_of(self._process.pid)), 0) if self.tier == "A" else self._process.pid
-
     def close(self) -> None:
         """End the zygote and every process it has forked."""
+        self._closed = True
         self._control.close()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
         for group in self._alive:  # what a zygote that was killed itself could not end
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
         self._alive.clear()
-        self._messages.close()
-        if self._slot is not None:
-            self._slot.release()
 
     def _end(self, number: int, pid: int) -> float:
         """Kill all that belongs to a submission process, `number` to the zygote; returns its CPU seconds."""
         self._alive.discard(pid)
-        if self._messages.closed:  # then it has ended all of them
+        if self._closed:  # then it has ended all of them
             return 0.0
         return float(self._ask({"end": number}, [])[0]["cpu_seconds"])
 
@@ -189,10 +172,89 @@ class Zygote:
         return json.loads(packet), descriptors
 
     def _said(self) -> str:
+        """The zygote's last words."""
+        return "it has been closed" if self._closed else "it said nothing"
+
+
+class Zygote(ZygoteHandle):
+    """A zygote in a process of its own, started here; others can be forked from it.
+
+    Args:
+        tier: how strongly its submission processes are confined.
+        devices: files below /dev that they may use.
+
+    Raises `EngineError` when it does not start or has died; its own messages are in the error.
+    """
+
+    def __init__(self, tier: Tier, devices: tuple[str, ...] = ()) -> None:
+        self._slot = UserSlot() if os.getuid() == 0 and tier != "C" else None
+        site = Site(tier, self._slot.user if self._slot else None, devices)
+        self._settled = False
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        super().__init__(ZygoteFacts(tier, site.user), control)
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
+        module = ["-m", "tensorgrade.zygote", str(theirs.fileno()), json.dumps(asdict(site))]
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-Xfrozen_modules=off", *module],
+            env=_clean_environment(devices),
+            cwd="/",
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self._messages,
+            stderr=self._messages,
+            umask=0o022,  # with a stricter one of ours, submissions could not read their root in tier A
+            start_new_session=True,
+        )
+        theirs.close()
+
+    def wait_until_settled(self) -> None:
+        """Wait until the zygote has tried whether it can confine; raises `ConfinementError` when it cannot."""
+        if self._settled:
+            return
+        answer = self._receive()[0]
+        if "refused" in answer:
+            self.close()
+            raise ConfinementError(self.tier, answer["refused"])
+        self._settled = True
+        # in tier A what we started only waits for the zygote proper
+        pid = next(iter(children_of(self._process.pid)), 0) if self.tier == "A" else self._process.pid
+        self.facts = replace(self.facts, runtime=tuple(answer["settled"]), pid=pid)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has settled, and then as every handle does."""
+        self.wait_until_settled()
+        super().wait_until_ready()
+
+    def fork(self, user: int | None) -> tuple[ZygoteFacts, socket.socket]:
+        """Fork another zygote, whose submissions get the user id `user`.
+
+        What is returned makes a `ZygoteHandle` in whatever process. The new zygote ends with its socket, or with this.
+        """
+        self.wait_until_ready()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            _, descriptors = self._ask({"zygote": user}, [theirs.fileno()])
+        pid = process_id(descriptors[0])
+        os.close(descriptors[0])
+        return replace(self.facts, user=user, pid=pid), ours
+
+    def close(self) -> None:
+        """End it, the zygotes forked from it, and all their submissions."""
+        super().close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._messages.close()
+        if self._slot is not None:
+            self._slot.release()
+
+    def _said(self) -> str:
         if self._messages.closed:
-            return "it has been closed"
+            return super()._said()
         self._messages.seek(0)
-        return self._messages.read().decode("utf-8", "replace").strip()[-2000:] or "it said nothing"
+        return self._messages.read().decode("utf-8", "replace").strip()[-2000:] or super()._said()
 
 
 def open_zygote(tier: Tier | Literal["auto"], devices: tuple[str, ...] = ()) -> Zygote:
@@ -243,12 +305,16 @@ def _archive(folder: Path, confinement: Confinement, read_only: Collection[str])
 
 
 def _ordinary_files(folder: Path) -> Iterator[Path]:
-    """The files in `folder` and below that are no notebooks, links or special files and can be read, in order."""
+    """The files in `folder` and below that submissions get: no links or special files, and none that cannot be read."""
     for root, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
             path = Path(root, name)
-            if not name.endswith(".ipynb") and stat.S_ISREG(path.lstat().st_mode) and os.access(path, os.R_OK):
+            if (
+                not name.endswith(NOT_BESIDE_NOTEBOOKS)
+                and stat.S_ISREG(path.lstat().st_mode)
+                and os.access(path, os.R_OK)
+            ):
                 yield path
 
 

@@ -6,11 +6,19 @@ nothing limits the sum of its files. `Usage.check` is called while an answer is 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import LimitExceeded
 from .sandbox import Confinement, Tier
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Usage:
@@ -48,13 +56,88 @@ class Usage:
     def _check_disk(self) -> None:
         shared = [] if self._user is None else shared_memory_of(self._user)
         bytes_used, files = sum(map(_disk, shared)), len(shared)
-        for folder, folders, names in os.walk(self._confinement.folder):
-            files += len(folders) + len(names)
-            bytes_used += sum(_disk(Path(folder, name)) for name in names)
+        for facts in _contents_of(self._confinement.folder):
+            files += 1
+            bytes_used += facts.st_blocks * 512
+            if files > self._confinement.files:
+                raise LimitExceeded("files")
         if bytes_used > self._confinement.disk:
             raise LimitExceeded("disk")
         if files > self._confinement.files:
             raise LimitExceeded("files")
+
+
+def _contents_of(folder: str) -> Iterator[os.stat_result]:
+    """The facts of all files and folders below.
+
+    By descriptors, one level at a time: a student can make paths that are too long to be opened, and trees that are too
+    deep for `os.walk`.
+    """
+    waiting = [os.open(folder, _FOLDER)]
+    try:
+        while waiting:
+            level = waiting.pop()
+            try:
+                for name in os.listdir(level):
+                    try:
+                        facts = os.stat(name, dir_fd=level, follow_symlinks=False)
+                        yield facts
+                        if stat.S_ISDIR(facts.st_mode):
+                            waiting.append(os.open(name, _FOLDER, dir_fd=level))
+                    except OSError as error:  # it is gone, or something else by now
+                        if error.errno == errno.EMFILE:
+                            raise LimitExceeded("files") from error
+            finally:
+                os.close(level)
+    finally:
+        for level in waiting:
+            os.close(level)
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A new folder for the working folders of submissions, which is removed whatever they leave in it."""
+    folder = tempfile.mkdtemp()
+    # a submission with a user id of its own must get to its folder in there
+    Path(folder).chmod(0o711)
+    try:
+        yield Path(folder)
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder level by level: each one's content is moved up before it goes, however deep it was."""
+    top = os.open(folder, _FOLDER)
+    try:
+        while names := os.listdir(top):
+            for name in names:
+                _unpack_or_unlink(top, name)
+    finally:
+        os.close(top)
+    Path(folder).rmdir()
+
+
+def _unpack_or_unlink(top: int, name: str) -> None:
+    if not _opened_up(top, name):
+        os.unlink(name, dir_fd=top)
+        return
+    level = os.open(name, _FOLDER, dir_fd=top)
+    try:
+        for inner in os.listdir(level):
+            _opened_up(level, inner)
+            os.rename(inner, secrets.token_hex(16), src_dir_fd=level, dst_dir_fd=top)
+    finally:
+        os.close(level)
+    os.rmdir(name, dir_fd=top)
+
+
+def _opened_up(level: int, name: str) -> bool:
+    """Whether this is a folder, which then can be read and moved, although it may have been made without any rights."""
+    is_folder = stat.S_ISDIR(os.stat(name, dir_fd=level, follow_symlinks=False).st_mode)
+    if is_folder:
+        os.chmod(name, 0o700, dir_fd=level)
+    return is_folder
 
 
 def shared_memory_of(user: int) -> list[Path]:

@@ -15,6 +15,8 @@ from .exercise import Exercise, Language
 
 MIME_TYPE = "application/vnd.tensorgrade.verdict+json"
 VERSION = 1
+_CHANCE = frozenset({"time-limit", "ended", "protocol"})
+"""Findings that another run may not give again."""
 
 
 class Status(StrEnum):
@@ -65,6 +67,23 @@ class Verdict:
     def score(self) -> float:
         """The points of the passed clauses."""
         return sum(clause.points for clause in self.clauses if clause.status is Status.PASSED)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether judging again would give the same, as far as can be known."""
+        codes = {clause.code or "" for clause in self.clauses}
+        lost = any(code in _CHANCE or code.startswith("limit-") for code in codes)
+        return self.reason is None and self.flagged is None and not lost
+
+    def to_stored(self) -> dict[str, Any]:
+        """Return plain data that `from_stored` takes."""
+        return asdict(self)
+
+    @classmethod
+    def from_stored(cls, data: dict[str, Any]) -> Verdict:
+        """Return what `to_stored` was called on."""
+        clauses = (ClauseVerdict(**{**clause, "status": Status(clause["status"])}) for clause in data["clauses"])
+        return cls(**{**data, "clauses": tuple(clauses)})
 
     def to_json(self) -> dict[str, Any]:
         """Return the machine-readable form; what is for the instructor alone is reduced to a flag."""

@@ -7,7 +7,8 @@ the gradebook. It stays single-threaded and runs no torch operation that starts 
 It says ``settled`` when a fork on trial could be confined as its site (JSON) wants it, or ``refused`` and why; and
 ``ready`` when everything is imported. Requests on the socket (one JSON packet each): ``fork`` with the descriptors of
 a submission process's socket, stdout and stderr, and of an archive with its files, if it has any; ``end`` kills that
-process with all that it left, collects its status, and only then frees its process id.
+process with all that it left, collects its status, and only then frees its process id; ``zygote`` forks another zygote,
+which serves the socket that comes along.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import sandbox
+from . import namespaces, sandbox
 
 if TYPE_CHECKING:
     from .shell import Shell
@@ -51,16 +52,55 @@ def main(descriptor: int, site: sandbox.Site) -> None:
     gc.collect()
     gc.freeze()
     _send(control, {"ready": len(os.listdir("/proc/self/task"))})
+    _serve(control, settled, shell)
+
+
+def _serve(control: socket.socket, settled: sandbox.Settled, shell: Shell) -> None:
     submissions: set[int] = set()
     while request := _receive(control):
         message, descriptors = request
         if "fork" in message:
             submissions.add(_start(control, settled, shell, message["fork"], descriptors))
+        elif "zygote" in message:
+            _reap_all_but(submissions)
+            control = _fork_zygote(control, settled, message["zygote"], descriptors[0], submissions)
         else:
             submissions.discard(message["end"])
             _send(control, _end(settled, message["end"], submissions))
     while submissions:
         _end(settled, submissions.pop(), submissions)
+    while children := sandbox.children():  # zygotes that were forked from this one
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _fork_zygote(
+    control: socket.socket, settled: sandbox.Settled, user: int | None, descriptor: int, submissions: set[int]
+) -> socket.socket:
+    """Fork a zygote that serves the socket `descriptor`, its submissions as `user`; returns whose to serve."""
+    child = os.fork()
+    if child == 0:
+        namespaces.die_with_parent()
+        if settled.site.tier != "A":
+            namespaces.adopt_orphans()
+        control.close()
+        submissions.clear()
+        settled.site = replace(settled.site, user=user)
+        own = socket.socket(fileno=descriptor)
+        _send(own, {"ready": 1})
+        return own
+    os.close(descriptor)
+    handle = os.pidfd_open(child)
+    _send(control, {"forked": child}, (handle,))
+    os.close(handle)
+    return control
+
+
+def _reap_all_but(submissions: set[int]) -> None:
+    """Collect the zygotes that have ended, and what they left."""
+    for child in sandbox.children() - submissions:
+        os.waitpid(child, os.WNOHANG)
 
 
 def _try(settled: sandbox.Settled) -> None:

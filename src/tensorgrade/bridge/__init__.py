@@ -2,7 +2,8 @@
 
 Trusted side. ``nbgrader_config.py`` calls `configure`; nbgrader then reads submissions with `batch.SubmissionExporter`,
 repairs them with `repair.RepairNotebook`, grades them with `grade.GradeSubmission` in the place of its own Execute, and
-stores them without anything that would act in a reader's browser (`inert.InertNotebook`).
+stores them without anything that would act in a reader's browser (`inert.InertNotebook`). `steps` are nbgrader's own
+preprocessors with a gradebook that is set up once for a run (`gradebooks`).
 """
 
 from __future__ import annotations
@@ -28,20 +29,21 @@ def configure(config: Any) -> None:
         "tensorgrade.bridge.repair.RepairNotebook",
         "nbgrader.preprocessors.ClearOutput",
         "nbgrader.preprocessors.DeduplicateIds",
-        "nbgrader.preprocessors.OverwriteKernelspec",
-        "nbgrader.preprocessors.OverwriteCells",
-        "nbgrader.preprocessors.CheckCellMetadata",
+        "tensorgrade.bridge.steps.OverwriteKernelspec",
+        "tensorgrade.bridge.steps.OverwriteCells",
+        "tensorgrade.bridge.steps.CheckCellMetadata",
+        "tensorgrade.bridge.grade.StartGrading",
     ]
     config.Autograde.autograde_preprocessors = [
         "tensorgrade.bridge.grade.GradeSubmission",
         "nbgrader.preprocessors.IgnorePattern",
         "nbconvert.preprocessors.ClearMetadataPreprocessor",
         "nbgrader.preprocessors.LimitOutput",
-        "nbgrader.preprocessors.SaveAutoGrades",
+        "tensorgrade.bridge.steps.SaveAutoGrades",
         "tensorgrade.bridge.grade.FlagForReview",
-        "nbgrader.preprocessors.AssignLatePenalties",
+        "tensorgrade.bridge.steps.AssignLatePenalties",
         "tensorgrade.bridge.inert.InertNotebook",
-        "nbgrader.preprocessors.CheckCellMetadata",
+        "tensorgrade.bridge.steps.CheckCellMetadata",
     ]
     # notebooks may have been autograded without tensorgrade
     config.GenerateFeedback.preprocessors = [

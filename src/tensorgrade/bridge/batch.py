@@ -18,7 +18,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from nbconvert.exporters import NotebookExporter
 from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
@@ -27,12 +26,18 @@ from nbgrader.converters.base import NbGraderException
 
 from ..course import Course
 from ..errors import TensorgradeError
+from ..job import Settings
 from ..notebook import GRADED, NAMESPACE, language_of
-from ..pool import POOL, Settings
+from ..pool import POOL
 from . import handed_in
+from .ahead import Ahead
+from .conversion import FastExporter
+from .gradebooks import Gradebooks
 from .handed_in import TIMESTAMP_FILE
 from .reading import MAX_BYTES, TooLarge, read_bounded, readable
+from .rebinding import rebound
 from .repair import UNREADABLE
+from .replacing import replaced
 from .sidefiles import Allowed, copy_ordinary_files
 
 
@@ -50,6 +55,7 @@ class Batch:
         self._course = _course(Path(converter.coursedir.root))
         released = self._course and self._course.release_notebook(converter.coursedir.assignment_id)
         self.language = language_of(released or Path())
+        self.ahead = Ahead(converter)
         self.flagged: list[str] = []
         self.noted: list[str] = []
 
@@ -59,7 +65,7 @@ class Batch:
         def convert_notebooks() -> None:
             self._prepare()
             try:
-                with self._careful():
+                with self._careful(), self.ahead.running():
                     convert()
             finally:
                 self._report()
@@ -67,6 +73,10 @@ class Batch:
                 raise NbGraderException(f"{len(self.flagged)} exercises need manual grading")
 
         return convert_notebooks
+
+    def target(self, assignment: str, student: str) -> Path:
+        """Where the graded notebooks of a student go."""
+        return Path(self._converter._format_dest(assignment, student))
 
     def note(self, folder: str, text: str) -> None:
         """Put a line about the submission in `folder` into the run's summary, once."""
@@ -144,13 +154,17 @@ class Batch:
     def _careful(self) -> Iterator[None]:
         """Let nbgrader copy ordinary files alone, and go on when a time of submission cannot be read."""
         converter = self._converter
-        copying = self._copying_ordinary_files(converter.init_assignment)
+        copying = self._copying_ordinary_files(self._with_gradebook_of_run(converter.init_assignment))
         with (
-            _replaced(converter, "init_destination", self._grading_again(converter.init_destination)),
-            _replaced(converter, "init_assignment", copying),
-            _replaced(converter.coursedir, "get_existing_timestamp", self._timestamp),
+            replaced(converter, "init_destination", self._grading_again(converter.init_destination)),
+            replaced(converter, "init_assignment", copying),
+            replaced(converter.coursedir, "get_existing_timestamp", self._timestamp),
         ):
             yield
+
+    def _with_gradebook_of_run(self, step: Callable[[str, str], None]) -> Callable[[str, str], None]:
+        gradebooks: Gradebooks | None = getattr(self._converter.exporter, "gradebooks", None)
+        return step if gradebooks is None else rebound(step, Gradebook=gradebooks.open)
 
     def _grading_again(self, init_destination: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
         """Return nbgrader's function that skips what is graded already, made to see what a killed run left."""
@@ -176,7 +190,7 @@ class Batch:
                     self.note(folder, f"a file was left out: {problem}")
                 if self._timestamp(folder) is None:
                     (Path(copy) / TIMESTAMP_FILE).unlink(missing_ok=True)
-                with _replaced(self._converter, "_format_source", lambda *_, **__: copy):
+                with replaced(self._converter, "_format_source", lambda *_, **__: copy):
                     init_assignment(assignment, student)
 
         return init
@@ -224,20 +238,6 @@ def _is_half_done(notebook: Path) -> bool:
         return True
 
 
-@contextmanager
-def _replaced(owner: object, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Put `function` in the place of a method of `owner`, for a while; the methods of its class stay as they are."""
-    before = vars(owner).get(name)
-    setattr(owner, name, function)
-    try:
-        yield
-    finally:
-        if before is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)
-
-
 def _course(root: Path) -> Course | None:
     try:
         return Course.find(root)
@@ -245,7 +245,7 @@ def _course(root: Path) -> Course | None:
         return None
 
 
-class SubmissionExporter(NotebookExporter):  # type: ignore[misc]
+class SubmissionExporter(FastExporter):
     """Reads submissions, however broken: what cannot be read becomes an empty notebook with the reason."""
 
     def __init__(self, **options: Any) -> None:

@@ -7,22 +7,28 @@ HTML and JSON in one display output, and the score as one plain decimal, which n
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from nbformat import NotebookNode, v4
+import nbformat
+from nbformat import NotebookNode, from_dict, v4
 from nbgrader import utils
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
-from traitlets import Enum, Float, List, Unicode
+from traitlets import Bool, Enum, Float, List, Unicode
 
 from ..course import Course
 from ..errors import TensorgradeError
 from ..exercise import Assignment, Language
 from ..findings import finding
+from ..job import CellJob, CellRun, Graded, Job, Settings
 from ..notebook import GRADED, NAMESPACE, test_cell_id
-from ..pool import POOL, Settings
-from ..runner import CellJob, CellRun, Graded, Job
+from ..pool import POOL
+from ..results import stored
 from ..verdict import MIME_TYPE, Verdict, not_run, plain_decimal
 from .batch import Batch
 from .repair import UNREADABLE
@@ -40,6 +46,9 @@ class GradeSubmission(Execute):  # type: ignore[misc]
     ).tag(config=True)
     devices = List(
         Unicode(), help="Files below /dev that submissions may use, such as /dev/nvidia0; none if not given."
+    ).tag(config=True)
+    cache = Bool(
+        True, help="Whether results are taken from the course's store where it has them, and new ones kept there."
     ).tag(config=True)
 
     def __call__(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
@@ -69,15 +78,37 @@ class GradeSubmission(Execute):  # type: ignore[misc]
         return nb, resources
 
     def _grade(self, submission: _SubmittedNotebook) -> None:
-        job = submission.job(self.timeout or self.notebook_seconds, self.notebook_seconds)
         try:
-            POOL.prepare(Settings(self.tier, tuple(self.devices)))
-            submission.write_results(job, POOL.grade(job))
+            submission.write_results(*self._result(submission))
         except TensorgradeError as error:
             submission.flag_all(str(error))
         except Exception as error:  # nbgrader deletes a submission whose preprocessor raises, and keeps old scores
             self.log.exception("tensorgrade failed on this notebook; report this as a bug")
             submission.flag_all(f"{type(error).__name__}: {error}")
+
+    def _result(self, submission: _SubmittedNotebook) -> tuple[Job, Graded]:
+        """The job that a notebook makes, and its result, which may be under way already."""
+        batch, job = self._batch(), self._job(submission)
+        future = batch.ahead.collect(submission.student, submission.notebook, job) if batch else None
+        try:
+            return job, (future or self._submitted(job)).result()
+        except KeyboardInterrupt:
+            POOL.close()
+            raise
+
+    def _job(self, submission: _SubmittedNotebook) -> Job:
+        job = submission.job(self.timeout or self.notebook_seconds, self.notebook_seconds)
+        return replace(job, settings=Settings(self.tier, tuple(self.devices)), cache=self.cache)
+
+    def _submitted(self, job: Job) -> Future[Graded]:
+        """The result of a job: known from the store, or else from the workers in time."""
+        known = stored(job)
+        if known is not None:
+            future: Future[Graded] = Future()
+            future.set_result(known)
+            return future
+        POOL.prepare(job.settings)
+        return POOL.submit(job)
 
     def _batch(self) -> Batch | None:
         """The run that this notebook is graded in, when the exporter is ours."""
@@ -85,14 +116,36 @@ class GradeSubmission(Execute):  # type: ignore[misc]
         return batch
 
 
+class StartGrading(GradeSubmission):
+    """The last of the sanitisers: hands a repaired notebook to the workers, while nbgrader is busy with others."""
+
+    def __call__(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        """Hand the notebook over, which stays as it is; with ``--no-execute`` there is nothing to do."""
+        batch = self._batch()
+        if self.enabled and batch is not None:
+            place = resources["nbgrader"]
+            submission = _SubmittedNotebook(nb, resources, batch.target(place["assignment"], place["student"]))
+            if submission.fault is None and submission.unreadable is None:
+                self._hand_over(submission, batch)
+        return nb, resources
+
+    def _hand_over(self, submission: _SubmittedNotebook, batch: Batch) -> None:
+        try:
+            job = self._job(submission)
+            batch.ahead.hand_over(submission.student, submission.notebook, job, self._submitted(job))
+        except TensorgradeError as error:  # it is told when the result is needed
+            self.log.debug("Not graded ahead: %s", error)
+
+
 class _SubmittedNotebook:
     """A notebook under grading, seen as exercises and ordinary cells."""
 
-    def __init__(self, nb: NotebookNode, resources: dict[str, Any]) -> None:
+    def __init__(self, nb: NotebookNode, resources: dict[str, Any], folder: Path | None = None) -> None:
         place = resources["nbgrader"]
         self._nb = nb
-        self._student: str = place["student"]
-        self._folder = Path(resources.get("metadata", {}).get("path") or ".").resolve()
+        self.student: str = place["student"]
+        self.notebook: str = place["notebook"]
+        self._folder = (folder or Path(resources.get("metadata", {}).get("path") or ".")).resolve()
         self._course: Course | None = None
         self._assignment: Assignment | None = None
         self.fault: str | None = None
@@ -144,9 +197,10 @@ class _SubmittedNotebook:
     def write_results(self, job: Job, graded: Graded) -> None:
         """Write what running and judging gave."""
         exercises = {cell.id: exercise for cell, exercise in self.exercises()}
-        for cell, run, planned in zip(self._code_cells(), graded.runs, job.cells, strict=True):
+        written = _checked_outputs(graded.runs)
+        for cell, run, outputs, planned in zip(self._code_cells(), graded.runs, written, job.cells, strict=True):
             if run is not None:
-                _write_run(cell, run)
+                _write_run(cell, run, outputs)
             elif planned.exercise in graded.verdicts:
                 self.write(cell, graded.verdicts[planned.exercise])
             if self._assignment is not None and _is_autograded(cell) and cell.id not in exercises:
@@ -184,8 +238,8 @@ class _SubmittedNotebook:
         score = plain_decimal(min(verdict.score, points))
         cell.execution_count = None
         cell.outputs = [
-            v4.new_output("display_data", data=data),
-            v4.new_output("execute_result", data={"text/plain": score}, execution_count=None),
+            _new_output("display_data", data=data),
+            _new_output("execute_result", data={"text/plain": score}, execution_count=None),
         ]
 
     def flag_all(self, reason: str) -> None:
@@ -205,7 +259,7 @@ class _SubmittedNotebook:
         """Note for `FlagForReview` and for the run's summary what a person has to look at."""
         self._nb.metadata[NAMESPACE] = {**self._notes, GRADED: sorted(self._flags)}
         if batch is not None:
-            batch.flagged += [f"{self._student}: {name}: {reason}" for name, reason in self._flags.items()]
+            batch.flagged += [f"{self.student}: {name}: {reason}" for name, reason in self._flags.items()]
 
 
 class FlagForReview(NbGraderPreprocessor):  # type: ignore[misc]
@@ -248,15 +302,42 @@ def _grade_id(cell: NotebookNode) -> str | None:
     return grade_id if isinstance(grade_id, str) else None
 
 
-def _write_run(cell: NotebookNode, run: CellRun) -> None:
-    cell.outputs = [NotebookNode(_as_node(output)) for output in run.outputs]
+def _write_run(cell: NotebookNode, run: CellRun, outputs: list[NotebookNode]) -> None:
+    cell.outputs = outputs
     cell.execution_count = run.execution_count
     if _is_autograded(cell) and (complaint := _unscorable(cell)) is not None:
         cell.outputs = [v4.new_output("error", ename="ScoreError", evalue=complaint, traceback=[complaint])]
 
 
+_FIELDS = {
+    "stream": ("name", "text"),
+    "display_data": ("data", "metadata"),
+    "execute_result": ("data", "metadata", "execution_count"),
+    "error": ("ename", "evalue", "traceback"),
+}
+"""What nbformat keeps of an output, by its type."""
+
+
+def _checked_outputs(runs: Iterable[CellRun | None]) -> list[list[NotebookNode]]:
+    """The outputs of each run as they stand in a notebook; raises ``ValidationError`` when one is not valid there.
+
+    They are checked together: for each on its own nbformat takes many times as long.
+    """
+    outputs = [[_as_node(output) for output in run.outputs] if run else [] for run in runs]
+    cell = v4.new_code_cell()
+    cell.outputs = list(chain.from_iterable(outputs))
+    nbformat.validate(v4.new_notebook(cells=[cell]))
+    return outputs
+
+
+def _new_output(kind: str, **fields: Any) -> NotebookNode:
+    """An output of ours, as `v4.new_output` makes it, which would check it on its own."""
+    return from_dict({"output_type": kind, "metadata": {}, **fields})
+
+
 def _as_node(output: dict[str, Any]) -> NotebookNode:
-    return v4.output_from_msg({"header": {"msg_type": output["output_type"]}, "content": output})
+    kind = output["output_type"]
+    return from_dict({"output_type": kind, **{name: output[name] for name in _FIELDS[kind]}})
 
 
 def _unscorable(cell: NotebookNode) -> str | None:

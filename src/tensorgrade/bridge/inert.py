@@ -24,7 +24,7 @@ import bleach
 from bs4 import BeautifulSoup
 from nbconvert.filters import ansi2html, markdown2html, strip_ansi
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath, import_plugin
-from nbformat import NotebookNode, v4
+from nbformat import NotebookNode, from_dict
 from nbgrader import utils
 from nbgrader.preprocessors import NbGraderPreprocessor
 
@@ -57,6 +57,10 @@ _CELL_METADATA = (NAMESPACE, "nbgrader", "deletable", "editable")
 class InertNotebook(NbGraderPreprocessor):  # type: ignore[misc]
     """Takes out of a graded notebook whatever of a student's would act in a browser."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._renderable: set[str] = set()
+
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """Make one notebook inert, in place."""
         self._room = LONGEST_TOGETHER
@@ -78,7 +82,8 @@ class InertNotebook(NbGraderPreprocessor):  # type: ignore[misc]
         def render(source: str) -> str:
             return _rendered(source, attachments)
 
-        if cell.cell_type == "markdown" and utils.is_locked(cell) and self._attempt(render, cell.source) is not None:
+        ours = cell.cell_type == "markdown" and utils.is_locked(cell)
+        if ours and self._can_be_rendered(cell.source, render, attachments):
             if attachments:
                 cell.attachments = attachments
         elif cell.cell_type == "markdown" and (html := self._inert_html(cell.source, render)):
@@ -92,18 +97,18 @@ class InertNotebook(NbGraderPreprocessor):  # type: ignore[misc]
         kind = output.get("output_type")
         if kind == "stream":
             name = "stderr" if output.get("name") == "stderr" else "stdout"
-            return v4.new_output("stream", name=name, text=_inert_text(output.get("text")))
+            return _output("stream", name=name, text=_inert_text(output.get("text")))
         if kind == "error":
             lines = output.get("traceback")
             traceback = [_inert_text(line) for line in (lines if isinstance(lines, list) else [lines])]
             ename, evalue = (_inert_text(output.get(key)) for key in ("ename", "evalue"))
-            return v4.new_output("error", ename=ename, evalue=evalue, traceback=traceback)
+            return _output("error", ename=ename, evalue=evalue, traceback=traceback)
         data = self._inert_data(_as_dict(output.get("data")))
         metadata = _sizes(_as_dict(output.get("metadata")), data)
         if kind == "execute_result":
             count = _whole_number(output.get("execution_count"))
-            return v4.new_output("execute_result", data=data, metadata=metadata, execution_count=count)
-        return v4.new_output("display_data", data=data, metadata=metadata)
+            return _output("execute_result", data=data, metadata=metadata, execution_count=count)
+        return _output("display_data", data=data, metadata=metadata)
 
     def _inert_data(self, data: dict[str, Any]) -> dict[str, str]:
         images = {kind: _inert_image(kind, _text(data[kind])) for kind in _IMAGES if kind in data}
@@ -122,6 +127,15 @@ class InertNotebook(NbGraderPreprocessor):  # type: ignore[misc]
             return None
         self._room -= len(source)
         return self._attempt(lambda text: inert_html(render(text)), source)
+
+    def _can_be_rendered(self, source: str, render: Callable[[str], str], attachments: object) -> bool:
+        """Whether nbconvert can show text of the course's; asked once for what stands in every student's notebook."""
+        if not attachments and source in self._renderable:
+            return True
+        rendered = self._attempt(render, source) is not None
+        if rendered and not attachments:
+            self._renderable.add(source)
+        return rendered
 
     def _attempt(self, render: Callable[[str], str], source: str) -> str | None:
         """The HTML of `source`, or None when it cannot be rendered."""
@@ -297,6 +311,10 @@ def _whole_number(value: Any) -> int | None:
 
 def _as_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _output(kind: str, **fields: Any) -> NotebookNode:
+    return from_dict({"output_type": kind, **fields})
 
 
 def _grade_id(cell: NotebookNode) -> Any:

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbformat import NotebookNode, v4
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, GradeCell, SolutionCell, SourceCell, TaskCell
 from nbgrader.preprocessors import NbGraderPreprocessor
+from sqlalchemy import select
 
 from ..exercise import LANGUAGES
 from ..notebook import NAMESPACE, SCHEMA_VERSION, test_cell_id
+from .gradebooks import Gradebooks
 from .reading import give_ids
 
 UNREADABLE = "unreadable"
@@ -48,7 +50,10 @@ class RepairNotebook(NbGraderPreprocessor):  # type: ignore[misc]
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """Repair one notebook in place."""
         place = resources["nbgrader"]
-        registered = _registered(place["db_url"], place["assignment"], place["notebook"])
+        gradebooks: Gradebooks | None = getattr(self.parent, "gradebooks", None)
+        opened = Gradebook if gradebooks is None else gradebooks.open
+        with opened(place["db_url"]) as gradebook:
+            registered = _registered(gradebook, place["assignment"], place["notebook"])
         ours = _own_metadata(nb, resources)
         seen: set[str] = set()
         for cell in reversed(nb.cells):  # the last of several copies counts, as in nbgrader
@@ -79,17 +84,21 @@ class RepairNotebook(NbGraderPreprocessor):  # type: ignore[misc]
         cell.metadata["nbgrader"] = NotebookNode(registered[name].metadata)
 
 
-def _registered(database: str, assignment: str, notebook: str) -> dict[str, _Registered]:
+def _registered(gradebook: Gradebook, assignment: str, notebook: str) -> dict[str, _Registered]:
     """The cells of a notebook by their ids, in the order of the source."""
-    with Gradebook(database) as gradebook:
-        entry = gradebook.find_notebook(notebook, assignment)
-        points = {cell.name: float(cell.max_score) for cell in entry.grade_cells}
-        tasks = {cell.name: float(cell.max_score) for cell in entry.task_cells}
-        solutions = {cell.name for cell in entry.solution_cells}
-        return {
-            cell.name: _Registered(cell.source, str(cell.cell_type), _metadata(cell, points, tasks, solutions))
-            for cell in entry.source_cells
-        }
+    place = gradebook.find_notebook(notebook, assignment).id
+
+    def of_notebook(kind: Any, *columns: Any) -> Any:
+        return gradebook.db.execute(select(*columns).where(kind.notebook_id == place))
+
+    points = {name: float(score) for name, score in of_notebook(GradeCell, GradeCell.name, GradeCell.max_score)}
+    tasks = {name: float(score) for name, score in of_notebook(TaskCell, TaskCell.name, TaskCell.max_score)}
+    solutions = {name for (name,) in of_notebook(SolutionCell, SolutionCell.name)}
+    columns = (SourceCell.name, SourceCell.source, SourceCell.cell_type, SourceCell.locked, SourceCell.checksum)
+    return {
+        cell.name: _Registered(cell.source, str(cell.cell_type), _metadata(cell, points, tasks, solutions))
+        for cell in of_notebook(SourceCell, *columns)
+    }
 
 
 def _metadata(cell: Any, points: dict[str, float], tasks: dict[str, float], solutions: set[str]) -> dict[str, Any]:

@@ -1,0 +1,207 @@
+"""Runs the cells of one notebook, and keeps a snapshot of each state that an exercise is judged in.
+
+Trusted side. A cell that ends the process costs itself only: the cells before it are run again in a new process,
+without their outputs, and the run goes on behind it. Snapshots wait until all cells have run: what a grader asks them,
+hidden inputs included, can then reach no output any more.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from .codec import Message
+from .errors import LimitExceeded, ProcessEnded, SubmissionFailure, TimeLimitExceeded
+from .findings import finding
+from .job import CellJob, CellRun, Job
+from .limits import Allowance, limit_behind
+from .processes import Process, SubmissionProcess
+from .sandbox import Confinement, Narrowed
+from .supervisor import ZygoteHandle
+
+MAX_RESTARTS = 5
+SEED = 0
+
+
+class Execution:
+    """A notebook under way: the process that runs it, the cells that made its state, and snapshots of it.
+
+    Args:
+        job: what to run.
+        allowance: what the notebook may use.
+        read_only: side files that may not be written.
+        wanted: places of the job where an exercise is to be judged, with what may be used then.
+        zygote: gives the processes.
+        folder: for their working folders.
+    """
+
+    def __init__(
+        self,
+        *,
+        job: Job,
+        allowance: Allowance,
+        read_only: frozenset[str],
+        wanted: Mapping[int, Allowance],
+        zygote: ZygoteHandle,
+        folder: Path,
+    ) -> None:
+        self._job = job
+        self._allowance = allowance
+        self._read_only = read_only
+        self._wanted = wanted
+        self._zygote = zygote
+        self._folder = folder
+        self._process: SubmissionProcess | None = None
+        self._done: dict[int, CellJob] = {}
+        self._snapshots: dict[int, Process] = {}
+        self._starts = 0
+        self._deadline = time.monotonic() + job.seconds
+
+    def run(self, places: range) -> list[CellRun | None]:
+        """Run the cells in `places`, None for those where an exercise is judged; to be called once."""
+        return [self._visit(place, self._job.cells[place]) for place in places]
+
+    def process_at(self, place: int) -> Process:
+        """A process in the state of the notebook at `place`, one that nobody has asked yet; the caller closes it."""
+        snapshot = self._snapshots.pop(place, None)
+        if snapshot is not None and not snapshot.has_ended():
+            return snapshot
+        if snapshot is not None:
+            snapshot.close()
+        return self._start(place)
+
+    def seconds_left(self) -> float:
+        """How long the notebook may still take."""
+        return self._deadline - time.monotonic()
+
+    def close(self) -> None:
+        """End all processes."""
+        for snapshot in self._snapshots.values():
+            snapshot.close()
+        self._snapshots.clear()
+        self._end_process()
+
+    # ----------------------------------------------------------------------------------------------- cells
+
+    def _visit(self, place: int, cell: CellJob) -> CellRun | None:
+        if cell.exercise is None:
+            return self._run_cell(place, cell)
+        if place in self._wanted:
+            self._hold(place)
+        return None
+
+    def _run_cell(self, place: int, cell: CellJob) -> CellRun:
+        try:
+            answer = self._ready(place).run_cell(cell.source, self._seconds(cell), self._allowance.output)
+        except TimeLimitExceeded:
+            self._end_process()
+            return self._stopped("CellTimeoutError", "cell-time-limit", seconds=f"{cell.seconds:g}")
+        except LimitExceeded as failure:
+            self._end_process()
+            return self._over(failure.limit)
+        except SubmissionFailure:
+            if self._end_process() >= self._allowance.cpu_seconds:
+                return self._over("cpu_seconds")
+            exhausted = self._starts > MAX_RESTARTS or self.seconds_left() <= 0
+            return self._stopped("DeadKernelError", "cell-not-run" if exhausted else "cell-ended")
+        if _limit_behind(answer) == "processes":
+            self._end_process()  # those that it did start would be in the way of all that follows
+        else:
+            self._done[place] = cell
+        return self._cell_run(cell, answer)
+
+    def _cell_run(self, cell: CellJob, answer: Message) -> CellRun:
+        outputs = tuple(cast("dict[str, Any]", output) for output in cast("list[object]", answer["outputs"]))
+        count = answer.get("execution_count")
+        count = count if type(count) is int and count >= 0 else None
+        told = None
+        if answer.get("interrupted"):
+            told = self._stopped("CellTimeoutError", "cell-time-limit", seconds=f"{cell.seconds:g}")
+        elif (limit := _limit_behind(answer)) is not None:
+            told = self._over(limit)
+        return CellRun(outputs + (told.outputs if told else ()), count, repeatable=told is None)
+
+    def _over(self, limit: str) -> CellRun:
+        """What stands for a cell that went over a limit."""
+        return self._stopped("ResourceLimitError", f"limit-{limit}", limit=self._allowance.told(limit))
+
+    def _stopped(self, name: str, code: str, **facts: str) -> CellRun:
+        """What stands for a cell that gave no outputs."""
+        sentence = finding(code, **facts).text.get(self._job.language)
+        error = {"output_type": "error", "ename": name, "evalue": sentence, "traceback": [f"{name}: {sentence}"]}
+        return CellRun((error,), repeatable=False)
+
+    def _seconds(self, cell: CellJob) -> float:
+        if self.seconds_left() <= 0:
+            raise ProcessEnded("the notebook used up its time")
+        return min(cell.seconds, self.seconds_left())
+
+    # ------------------------------------------------------------------------------------------- processes
+
+    def _hold(self, place: int) -> None:
+        """Keep a snapshot of the present state; when that fails, `process_at` runs the cells again."""
+        try:
+            process = self._ready(place)
+            if process.can_fork():
+                self._snapshots[place] = process.snapshot(_narrowed(self._wanted[place]))
+        except SubmissionFailure:
+            self._end_process()
+
+    def _ready(self, place: int) -> SubmissionProcess:
+        """The process of this notebook, in the state that its cells before `place` have made."""
+        if self._process is None or not self._process.alive:
+            self._end_process()
+            self._starts += 1
+            if self._starts > MAX_RESTARTS:
+                raise ProcessEnded("the process ended too often")
+            self._process = self._start(place)
+        return self._process
+
+    def _start(self, place: int) -> SubmissionProcess:
+        """Start a process and run the cells before `place` in it, as far as they did not end theirs."""
+        name = self._job.assignment or (self._job.files.name if self._job.files else "notebook")
+        confinement = self._confinement(name, tempfile.mkdtemp(dir=self._folder))
+        process = self._zygote.start(confinement, SEED, self._job.files, self._read_only)
+        try:
+            for cell in (cell for earlier, cell in self._done.items() if earlier < place):
+                process.run_cell(cell.source, self._seconds(cell), self._allowance.output)
+        except SubmissionFailure:
+            process.close()
+            raise
+        return process
+
+    def _end_process(self) -> float:
+        """End the notebook's process; returns the processor seconds that it used."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0.0
+        process.close()
+        return process.cpu_seconds
+
+    def _confinement(self, name: str, folder: str) -> Confinement:
+        """What the process of the notebook may use."""
+        return Confinement(
+            name=name,
+            folder=folder,
+            memory=self._allowance.memory,
+            cpu_seconds=math.ceil(self._allowance.cpu_seconds),
+            processes=self._allowance.processes + len(self._wanted),  # the snapshots are ours
+            disk=self._allowance.disk,
+            files=self._allowance.files,
+            programs=self._allowance.subprocesses,
+        )
+
+
+def _limit_behind(answer: Message) -> str | None:
+    """The key of the limit that the error tells of that a cell ended with, or None."""
+    *_, last = [{}, *cast("list[dict[str, Any]]", answer["outputs"])]
+    return limit_behind(f"{last.get('ename')}: {last.get('evalue')}") if last.get("output_type") == "error" else None
+
+
+def _narrowed(allowance: Allowance) -> Narrowed:
+    """What a snapshot may use that answers for one exercise."""
+    return Narrowed(allowance.memory, math.ceil(allowance.cpu_seconds), allowance.subprocesses)

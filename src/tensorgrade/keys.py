@@ -1,0 +1,125 @@
+"""Keys of results: digests of everything that a result depends on.
+
+Trusted side. `Keys` gives the key of a notebook's run and the keys of its verdicts. Two jobs with the same key have
+the same result, and a change to a grader changes the keys of its exercise alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .course import Course
+from .exercise import Assignment
+from .sandbox import NOT_BESIDE_NOTEBOOKS
+
+if TYPE_CHECKING:
+    from .job import CellJob, Job
+
+PACKAGES = ("torch", "numpy", "ipython", "ipykernel", "pytest", "cloudpickle")
+
+
+class Keys:
+    """The keys of the results of one job."""
+
+    def __init__(self, job: Job, course: Course, assignment: Assignment | None) -> None:
+        self._job = job
+        self._course = course
+        self._assignment = assignment
+        read_only = sorted(assignment.settings.files) if assignment else ()
+        limits = [asdict(exercise.limits.allowance()) for exercise in assignment.exercises] if assignment else []
+        self._surroundings = _digest(
+            [_software(), asdict(job.settings), job.language, job.seconds, read_only, limits, _files(job.files)]
+        )
+
+    def run(self) -> str:
+        """The key of the outputs of all cells."""
+        return _digest(["run", self._surroundings, self._cells_before(len(self._job.cells))])
+
+    def verdict(self, place: int) -> str:
+        """The key of the verdict on the exercise that is judged in the place of cell number `place`."""
+        assert self._assignment is not None  # only exercises of an assignment are judged
+        exercise = self._assignment.exercise(self._job.cells[place].exercise or "")
+        grader = self._course.grader_file(self._assignment.name, exercise.name)
+        content = exercise.model_dump_json(exclude={"file"})
+        about = [content, self._job.cells[place].seconds, _grader(grader, self._course.graders)]
+        return _digest(["verdict", self._surroundings, self._cells_before(place), about])
+
+    def _cells_before(self, place: int) -> list[tuple[str, float]]:
+        cells: Iterable[CellJob] = self._job.cells[:place]
+        return [(cell.source, cell.seconds) for cell in cells if cell.exercise is None]
+
+
+def _digest(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def _software() -> str:
+    """A digest of the software and the kernel that compute results."""
+    own = sorted(Path(__file__).parent.rglob("*.py"))
+    system = os.uname()
+    machine = [platform.python_version(), system.sysname, system.release, system.machine, os.geteuid() == 0]
+    versions = [(name, importlib.metadata.version(name)) for name in PACKAGES]
+    return _digest([machine, versions, [_content(file) for file in own]])
+
+
+def _files(folder: Path | None) -> list[tuple[str, str]]:
+    """The names and digests of the files that a submission gets beside its notebook."""
+    if folder is None:
+        return []
+    found = []
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = Path(root, name)
+            if not name.endswith(NOT_BESIDE_NOTEBOOKS) and path.is_file() and not path.is_symlink():
+                found.append((path.relative_to(folder).as_posix(), _content(path)))
+    return sorted(found)
+
+
+def _content(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _grader(grader: Path, graders: Path) -> list[tuple[str, str]]:
+    """The names and digests of a grader, of the modules of the course that it imports, and of data beside it."""
+    modules, waiting = {grader}, [grader]
+    waiting += [file for folder in (graders, grader.parent) for file in folder.glob("conftest.py")]
+    while waiting:
+        file = waiting.pop()
+        modules.add(file)
+        waiting += [found for found in _imported(file, graders) if found not in modules]
+    data = [
+        file
+        for file in grader.parent.rglob("*")
+        if file.is_file() and file.suffix not in (".py", ".pyc") and "__pycache__" not in file.parts
+    ]
+    return sorted((file.relative_to(graders).as_posix(), _content(file)) for file in (*modules, *data))
+
+
+def _imported(module: Path, graders: Path) -> Iterator[Path]:
+    """The files below `graders` that a module may mean by what it imports."""
+    try:
+        tree = ast.parse(module.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(f"{node.module}.{name}" if node.module else name for name in names)]
+        for name in filter(None, names):
+            for folder in (module.parent, graders):
+                place = folder.joinpath(*name.split("."))
+                yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())

@@ -1,0 +1,79 @@
+"""The results of a job that are known already, and keeping new ones, in the course's store.
+
+Trusted side. Kept is what another run would give again: no time-outs, no lost processes, nothing that is flagged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from .course import Course
+from .exercise import Assignment
+from .job import CellRun, Graded, Job
+from .keys import Keys
+from .store import Store
+from .verdict import Verdict
+
+
+class Results:
+    """The stored results of one job; of a job that does not want the store's, none."""
+
+    def __init__(self, job: Job, course: Course, assignment: Assignment | None) -> None:
+        self._job = job
+        self._keys = Keys(job, course, assignment)
+        self._store = store_of(course.root) if job.cache else None
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Let one process at a time compute this notebook's results."""
+        return contextlib.nullcontext() if self._store is None else self._store.computing(self._keys.run())
+
+    def runs(self) -> tuple[CellRun | None, ...] | None:
+        """What running the cells gave, or None when that is not known."""
+        data = None if self._store is None else self._store.get(self._keys.run())
+        if data is None:
+            return None
+        cells = iter(data)  # without the places where exercises are judged, which change nothing
+        return tuple(CellRun.from_json(next(cells)) if cell.exercise is None else None for cell in self._job.cells)
+
+    def keep_runs(self, runs: tuple[CellRun | None, ...]) -> None:
+        """Keep what running all cells gave."""
+        cells = [run for run in runs if run is not None]
+        if self._store is not None and all(run.repeatable for run in cells):
+            self._store.put(self._keys.run(), [run.to_json() for run in cells])
+
+    def verdict(self, place: int) -> Verdict | None:
+        """The verdict on the exercise that cell number `place` judges, or None when it is not known."""
+        data = None if self._store is None else self._store.get(self._keys.verdict(place))
+        return None if data is None else Verdict.from_stored(data)
+
+    def keep_verdict(self, place: int, verdict: Verdict) -> None:
+        """Keep a verdict."""
+        if self._store is not None and verdict.repeatable:
+            self._store.put(self._keys.verdict(place), verdict.to_stored())
+
+    def complete(self) -> Graded | None:
+        """The whole result when all of it is known, else None."""
+        runs = self.runs()
+        if runs is None:
+            return None
+        verdicts = {}
+        for place, cell in enumerate(self._job.cells):
+            if cell.exercise is not None:
+                verdict = self.verdict(place)
+                if verdict is None:
+                    return None
+                verdicts[cell.exercise] = verdict
+        return Graded(runs, verdicts)
+
+
+def stored(job: Job) -> Graded | None:
+    """The result of `job` when all of it is in the store; raises an `AuthorError` when its course cannot be loaded."""
+    course = Course(job.course)
+    return Results(job, course, course.load(job.assignment) if job.assignment else None).complete()
+
+
+def store_of(course: Path) -> Store:
+    """The store of the course in the folder `course`."""
+    return Store(Course(course).results)

@@ -1,0 +1,359 @@
+"""Runs the tests of one grader with pytest, each time as if it were the first.
+
+Trusted side. To start pytest takes longer than to run a grader's tests, so one pytest is kept for each folder of
+graders, and the code of a grader is compiled once. The grader itself is loaded anew for each submission: its modules,
+parameters and fixtures are new objects, and `_contained` undoes what a run changes in this process.
+
+What is kept is out of a grader's reach as long as it neither asks for `request`, which leads to pytest's own objects,
+nor brings plugins. A grader that does, one that cannot be loaded, and a folder with a ``conftest.py`` get a pytest of
+their own for each submission, with everything that pytest has. No verdict depends on which of the two it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import os
+import random
+import sys
+import tempfile
+import warnings
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+import torch
+from _pytest.config import _prepareconfig  # what pytest.main() begins with; it cannot run twice in one session
+
+from .submission import Submission
+
+MAX_RUNS = 20
+"""So many runs a pytest is kept for: it never forgets the fixtures of a module, though none sees another's."""
+
+_WITHOUT = ("cacheprovider", "terminal", "faulthandler", "unraisableexception", "threadexception")
+_WITHOUT_IN_KEPT = ("logging", "debugging", "doctest")
+_BEYOND_KEPT = frozenset({"request", "pytestconfig", "caplog", "doctest_namespace"})
+"""Fixtures that lead to what is kept, or that belong to the plugins which it is without."""
+_KEEPS = pytest.version_tuple >= (9, 1)
+"""Whether a pytest is kept: one before 9.1 goes by a module's name and finds the fixtures of its earlier copies."""
+
+
+class Run(Protocol):
+    """One grader at work on one submission: gives the tests what they ask for, and is told what became of them."""
+
+    submission: Submission
+
+    def generator(self, test: str) -> torch.Generator:
+        """A source of inputs for the test of this name."""
+
+    def running(self) -> AbstractContextManager[None]:
+        """What surrounds the call of a test."""
+
+    def expect(self, items: Sequence[pytest.Item]) -> None:
+        """Learn which tests there are."""
+
+    def prepare(self) -> None:
+        """Raise `pytest.skip.Exception` if no more tests can run."""
+
+    def note(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+        """Note the outcome of a phase of a test."""
+
+    def note_fault(self, fault: str) -> None:
+        """Note what is wrong with the grader."""
+
+
+def run_tests(grader: Path, run: Run, seed: int) -> int | pytest.ExitCode:
+    """Run all tests of the file `grader`; everything random starts from `seed`. Returns how pytest ended."""
+    with _contained(grader.parent, seed):
+        status = _run_in_kept(grader, run)
+    if status is not None:
+        return status
+    with _contained(grader.parent, seed):
+        return pytest.main(_arguments(grader.parent, grader), plugins=[_Plugin(run)])
+
+
+def start_once() -> None:
+    """Do once what would make the first run slow: start pytest, and import what torch and pytest import late.
+
+    Starts no threads and runs nothing backward, so that the process can be forked afterwards.
+    """
+    torch.testing.assert_close(torch.zeros(1), torch.zeros(1))  # imports sympy
+    with tempfile.TemporaryDirectory() as folder, _contained(Path(folder), 0):
+        _KeptPytest(Path(folder)).close()
+    gc.collect()
+    gc.freeze()  # what is there by now stays, and need not be looked at again and again
+
+
+def last_line(text: str) -> str:
+    """The line of a traceback that says what happened."""
+    lines = [line.removeprefix("E").strip() for line in text.splitlines() if line.startswith("E ")]
+    return (lines or text.strip().splitlines() or ["no message"])[-1]
+
+
+def _arguments(folder: Path, *more: object, without: tuple[str, ...] = (), capture: str = "sys") -> list[str]:
+    places = [f"--rootdir={folder}", f"-c={os.devnull}", f"--confcutdir={folder}"]
+    plugins = [option for name in (*_WITHOUT, *without) for option in ("-p", f"no:{name}")]
+    # plain asserts: nobody reads what rewritten ones say, and pytest keeps those in files which can be out of date
+    modes = ["--import-mode=importlib", "--assert=plain", f"--capture={capture}"]
+    return [*map(str, more), *places, *modes, *plugins]
+
+
+class _Plugin:
+    """What a pytest has of ours: fixtures of the current run, and hooks that tell it what happens."""
+
+    def __init__(self, run: Run | None = None) -> None:
+        self.run = run
+        self._test = ""
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.option.tbstyle = "line"  # of a failure only the last line is told, and the others take long to write
+
+    @pytest.fixture
+    def submission(self) -> Submission:
+        """The student's notebook, run up to the test cell of this exercise."""
+        return self._current().submission
+
+    @pytest.fixture
+    def generator(self) -> torch.Generator:
+        """A seeded source of inputs: the same at each regrade, and unpredictable without the grader's file."""
+        return self._current().generator(self._test)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        with self._current().running():
+            return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._test = item.name
+        self._current().prepare()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        self._current().note(item, call, report)
+        return report
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if self.run is not None:
+            self.run.expect(session.items)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if self.run is not None and report.failed:
+            self.run.note_fault(f"the grader cannot be loaded: {last_line(report.longreprtext)}")
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        if self.run is not None:
+            self.run.note_fault(f"pytest failed: {last_line(str(excrepr))}")
+
+    def _current(self) -> Run:
+        assert self.run is not None
+        return self.run
+
+
+# ------------------------------------------------------------------------------------------ the kept pytest
+
+
+class _KeptPytest:
+    """A pytest that was started once and runs one grader of its folder after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self._plugin = _Plugin()
+        arguments = _arguments(folder, folder, "--noconftest", without=_WITHOUT_IN_KEPT, capture="no")
+        self._config = _prepareconfig(arguments, [self._plugin])
+        self._config._do_configure()
+        self._session = pytest.Session.from_config(self._config)
+        self._config.hook.pytest_sessionstart(session=self._session)
+        self._plugins = self._config.pluginmanager.get_plugins()
+        self._runs = 0
+        self._unfit: dict[Path, bytes] = {}
+        self.usable = True
+
+    def run_tests(self, grader: Path, run: Run) -> pytest.ExitCode | None:
+        """Run the tests of `grader`, or return None before the first when they need a pytest of their own."""
+        content = grader.read_bytes()
+        if self._unfit.get(grader) == content:
+            return None
+        self._runs += 1
+        self.usable = False  # until this has ended as it should
+        if not self._collect(grader):
+            self._unfit[grader] = content
+            return None
+        status = self._run(run)
+        self.usable = status is not None and self._runs < MAX_RUNS
+        return pytest.ExitCode.INTERRUPTED if status is None else status
+
+    def close(self) -> None:
+        """End this pytest, and with it what an interrupted test has left open."""
+        try:
+            self._config.hook.pytest_sessionfinish(session=self._session, exitstatus=pytest.ExitCode.OK)
+        finally:
+            self._config._ensure_unconfigure()
+
+    def _collect(self, grader: Path) -> bool:
+        """Load `grader`; whether it has tests that can run here."""
+        self._session.testsfailed = 0
+        try:
+            self._session.perform_collect([str(grader)])
+        except BaseException:  # noqa: BLE001 - whatever it is, a pytest of its own will tell
+            return False
+        if self._session.testsfailed or self._config.pluginmanager.get_plugins() != self._plugins:
+            return False
+        self.usable = self._runs < MAX_RUNS
+        return bool(self._session.items) and all(map(_is_plain, self._session.items))
+
+    def _run(self, run: Run) -> pytest.ExitCode | None:
+        """Run what was collected; None when that was ended before its end."""
+        self._plugin.run = run
+        run.expect(self._session.items)
+        try:
+            self._config.hook.pytest_runtestloop(session=self._session)
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            return None
+        except BaseException:  # noqa: BLE001 - as pytest.main() does
+            self._config.notify_exception(pytest.ExceptionInfo.from_current())
+            return None
+        finally:
+            self._plugin.run = None
+            self._session.items = []
+        return pytest.ExitCode.TESTS_FAILED if self._session.testsfailed else pytest.ExitCode.OK
+
+
+def _is_plain(item: pytest.Item) -> bool:
+    return _BEYOND_KEPT.isdisjoint(getattr(item, "fixturenames", _BEYOND_KEPT))
+
+
+_kept: dict[Path, _KeptPytest] = {}
+
+
+def _run_in_kept(grader: Path, run: Run) -> pytest.ExitCode | None:
+    folder = grader.parent
+    if not _KEEPS or (folder / "conftest.py").exists():
+        return None
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        if folder not in _kept:
+            _kept[folder] = _KeptPytest(folder)
+        status = _kept[folder].run_tests(grader, run)
+        if not _kept[folder].usable:
+            _kept.pop(folder).close()
+    return status
+
+
+# --------------------------------------------------------------------------- nothing of one run for the next
+
+_ENVIRONMENT = {
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTEST_ADDOPTS": "",
+    "PYTEST_PLUGINS": "",
+    "PYTEST_VERSION": pytest.__version__,
+}
+"""Keeps the user's settings and third-party plugins out of a verdict."""
+
+
+@contextlib.contextmanager
+def _contained(folder: Path, seed: int) -> Iterator[None]:
+    """Undo what the graders in `folder` change in this process, and let everything random begin with `seed`."""
+    _forget(folder, list(sys.modules))
+    others = set(sys.modules)
+    with _process_restored(), _torch_restored(), _randomness_restored(seed), warnings.catch_warnings():
+        sys.meta_path.insert(0, _GraderFinder(folder))
+        try:
+            yield
+        finally:
+            _forget(folder, sys.modules.keys() - others)
+
+
+@contextlib.contextmanager
+def _process_restored() -> Iterator[None]:
+    environment, place = dict(os.environ), Path.cwd()
+    paths, finders = list(sys.path), list(sys.meta_path)
+    os.environ.update(_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        sys.path[:], sys.meta_path[:] = paths, finders
+        os.chdir(place)
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
+
+
+@contextlib.contextmanager
+def _torch_restored() -> Iterator[None]:
+    settings = [(set_again, get, get()) for get, set_again in _TORCH_SETTINGS]
+    try:
+        yield
+    finally:
+        for set_again, get, value in settings:
+            if get() != value:
+                set_again(value)
+
+
+_TORCH_SETTINGS: tuple[tuple[Any, Any], ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, lambda device: torch.set_default_device(None if device.type == "cpu" else device)),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+)
+
+
+@contextlib.contextmanager
+def _randomness_restored(seed: int) -> Iterator[None]:
+    """Seed what a grader may draw from beside its `generator`."""
+    of_python, of_torch, of_numpy = random.getstate(), torch.default_generator.get_state(), np.random.get_state()
+    random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        random.setstate(of_python)
+        torch.default_generator.set_state(of_torch)
+        np.random.set_state(of_numpy)
+
+
+def _forget(folder: Path, names: Iterable[str]) -> None:
+    """Drop the modules of `folder`: graders are loaded anew for each submission, and others may have their names."""
+    inside = f"{folder}{os.sep}"
+    for name in names:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(inside):
+            del sys.modules[name]
+
+
+class _GraderFinder:
+    """Finds the modules of a folder of graders, whose code is compiled when it has changed, whatever its date."""
+
+    def __init__(self, folder: Path) -> None:
+        self._inside = f"{folder}{os.sep}"
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader) and spec.loader.path.startswith(self._inside):
+            spec.loader = _GraderLoader(name, spec.loader.path)
+            return spec
+        return None
+
+
+class _GraderLoader(SourceFileLoader):
+    def get_code(self, fullname: str) -> CodeType:
+        return _compiled(self.get_data(self.path), self.path)
+
+
+@functools.lru_cache(maxsize=1000)
+def _compiled(source: bytes, path: str) -> CodeType:
+    return compile(source, path, "exec", dont_inherit=True)
