@@ -36,7 +36,7 @@ class WorkerPool:
     """Workers that are started with the first job; one per processor if no other number is given."""
 
     def __init__(self, workers: int | None = None) -> None:
-        self._count = workers or len(os.sched_getaffinity(0))
+        self._count = workers or _processors()
         self._settings = Settings()
         self._lock = threading.Lock()
         self._origin: _Origin | None = None
@@ -49,7 +49,7 @@ class WorkerPool:
 
         Raises `tensorgrade.errors.ConfinementError` when this machine cannot give what the settings ask for.
         """
-        count = workers or self._count
+        count = workers or _processors()
         if (settings, count) != (self._settings, self._count):
             self.close()
             self._settings, self._count = settings, count
@@ -138,6 +138,10 @@ class WorkerPool:
                 raise CancelledError
             self._workers.remove(worker)
         self._of_thread.worker = None
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 class _Origin:

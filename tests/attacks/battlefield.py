@@ -34,6 +34,7 @@ RIGHT = "def answer(x, tag=''):\n    return x @ x.T + 1"
 LIMITS = "{seconds: 1, cpu_seconds: 20, memory: 256 MiB, processes: 32, disk: 8 MiB, files: 200}"
 LIFTED = "{seconds: 60, cpu_seconds: 600, memory: 8 GiB, processes: 4000, disk: 4 GiB, files: 100000, output: 1 MiB}"
 CELL_SECONDS = 2
+IN_MEMORY = ("student", "tmp", "var/tmp", "dev/shm")
 NOTEBOOK_SECONDS = 5
 STALLED_SECONDS = 10.0
 """A submission that takes longer has stalled the batch: the notebook's limit, a call's, graces, and a margin."""
@@ -90,7 +91,8 @@ class Target:
     """What an attack is told: ``TARGET`` in its first cell.
 
     Attributes:
-        name: of the attack, to be sent to listeners and to be worn by processes (``tg:NAME``).
+        name: of the attack, to be sent to listeners.
+        mark: what processes of the attack in this batch are called.
         number: unique to the attack, for keys and the like.
         canary: a process that only waits; its standard input is a file with a secret, as is its environment.
         folder: may be written by everyone, as may the file ``canary`` in it; nothing there may change.
@@ -99,6 +101,7 @@ class Target:
     """
 
     name: str
+    mark: str
     number: int
     student: str
     canary: int
@@ -192,6 +195,7 @@ class Battlefield:
         self.attacks = attacks
         self.hidden = {kind: f"{kind}-{secrets.token_hex(8)}" for kind in ("grader", "input", "gradebook", "other")}
         self.hidden |= {kind: f"{kind}-{secrets.token_hex(8)}" for kind in ("environ", "canary", "file", "ipc", "note")}
+        self._token = secrets.token_hex(2)
         self.home = Path(tempfile.mkdtemp(prefix="attacks-"))
         self.home.chmod(0o755)
         self.temporary = self.home / "temporary"
@@ -297,6 +301,7 @@ class Battlefield:
         canary, folder = canaries.add(attack.name)
         return Target(
             name=attack.name,
+            mark=self._mark(attack),
             number=_number(attack),
             student=student,
             canary=canary,
@@ -336,6 +341,10 @@ class Battlefield:
 
     # --------------------------------------------------------------------------------------------- the evidence
 
+    def _mark(self, attack: Attack) -> str:
+        """The name of a process of an attack, which the kernel cuts at 15 characters; other batches have others."""
+        return f"tg{self._token}{_number(attack):x}"
+
     def _judge_times(
         self,
         assignment: str,
@@ -356,7 +365,7 @@ class Battlefield:
             found.seconds = end - begin
             found.exceeded = _sustained([sample for sample in run.samples if begin < sample.time <= end], usual)
             late = [sample for sample in run.samples if sample.time > end + 0.5]
-            found.outlived = any(_mark(attack.name) in sample.marked for sample in late)
+            found.outlived = any(self._mark(attack) in sample.marked for sample in late)
 
     def _read(
         self, assignment: str, attacks: Sequence[Attack], targets: dict[str, Target], evidence: dict[str, Evidence]
@@ -404,11 +413,6 @@ def _student(attacks: Sequence[Attack], attack: Attack) -> str:
 
 def _victim(student: str) -> str:
     return student.split("-", maxsplit=1)[0] + "-victim"
-
-
-def _mark(name: str) -> str:
-    """The name of a process of an attack, as the kernel cuts it."""
-    return f"tg:{name}"[:15]
 
 
 def _sustained(samples: Sequence[Sample], usual: dict[str, int]) -> dict[str, int]:
@@ -499,8 +503,9 @@ class Run:
                 memory[pid] = int(status.split("RssAnon:")[1].split()[0]) << 10
                 if Path(f"/proc/{pid}/ns/mnt").samefile("/proc/self/ns/mnt"):
                     continue
-                folders = (Path(f"/proc/{pid}/root/{name}") for name in ("student", "tmp", "var/tmp", "dev/shm"))
-                places |= {folder for folder in folders if folder.is_dir()}
+                folders = ((Path(f"/proc/{pid}/root/{name}"), Path("/", name)) for name in IN_MEMORY)
+                # one that has just begun to leave this machine's root still sees its folders
+                places |= {there for there, here in folders if there.is_dir() and not _same(there, here)}
         # a fork shares what its parent had; what it has beyond that is its own
         own = sum(max(0, anonymous - memory.get(parents[pid], 0)) for pid, anonymous in memory.items())
         use["memory"] = own + max(0, _shared_memory() - self._shared)
@@ -512,7 +517,11 @@ class Run:
             count, size = _files(place)
             use["files"] += count
             use["disk"] += size
-        return Sample(time.time(), use, frozenset(name for name in names.values() if name.startswith("tg:")))
+        return Sample(time.time(), use, frozenset(name for name in names.values() if name.startswith("tg")))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)
 
 
 def _described(pid: int) -> str:

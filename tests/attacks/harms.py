@@ -18,7 +18,7 @@ USER_DIES = "the zygote kills what it inherits, and at last all that runs under 
 MARK = """
             import ctypes, os, time
             def wear_the_mark():
-                ctypes.CDLL(None).prctl(15, ("tg:" + TARGET.name).encode(), 0, 0, 0)
+                ctypes.CDLL(None).prctl(15, TARGET.mark.encode(), 0, 0, 0)
 """
 
 
@@ -499,6 +499,7 @@ RESOURCES = (
             for file in kept:
                 os.close(file)
         """,
+        control=Control.STOCK,
     ),
     harm(
         "raises-limits",

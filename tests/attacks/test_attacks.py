@@ -22,6 +22,8 @@ from tests.attacks.controls import StockBattlefield, in_one_interpreter
 
 TIERS = ("A", "B")
 CONFIG = (
+    # one after the other, so that what is used at a time is one submission's
+    "\nc.GradeSubmission.workers = 1\nc.GradeSubmission.ahead = 0\nc.GradeSubmission.cache = False"
     "\nc.GradeSubmission.tier = {tier!r}\nc.GradeSubmission.notebook_seconds = {seconds}\nc.Execute.timeout = {cell}\n"
 )
 HIDDEN = {"input": "input-of-the-naive-test-5c1e"}

@@ -20,11 +20,7 @@ from nbgrader.converters import BaseConverter
 from nbgrader.utils import setenv
 
 from ..job import Graded, Job
-from ..pool import POOL
 from .replacing import replaced
-
-REACH = 3
-"""How many submissions for each worker are under way beside the one that is collected."""
 
 
 @dataclass
@@ -47,10 +43,14 @@ class Ahead:
 
     Args:
         converter: nbgrader's.
+
+    Attributes:
+        reach: how many submissions may be under way besides the one whose turn it is.
     """
 
     def __init__(self, converter: BaseConverter) -> None:
         self._converter = converter
+        self.reach = 0
         self._waiting: Iterator[str] = iter(())
         self._prepared: list[_Prepared] = []
         self._jobs: dict[tuple[str, str], tuple[Job, Future[Graded]]] = {}
@@ -89,7 +89,7 @@ class Ahead:
 
     def _begin(self, assignment: str, student: str) -> bool:
         """Stands for ``init_destination``, the first that nbgrader does for a submission."""
-        while len(self._prepared) <= REACH * POOL.workers and (folder := next(self._waiting, None)) is not None:
+        while len(self._prepared) <= self.reach and (folder := next(self._waiting, None)) is not None:
             self._prepared.append(self._prepare(folder))
         prepared = self._prepared.pop(0)
         self._target = self._converter._format_dest(assignment, student)

@@ -115,12 +115,13 @@ class Batch:
         config = self._converter.config.get("GradeSubmission", {})
         settings = Settings(config.get("tier", "auto"), tuple(config.get("devices", ())))
         try:
-            tier = POOL.prepare(settings)
+            tier = POOL.prepare(settings, config.get("workers") or None)
         except TensorgradeError as error:
             remedy = "`tensorgrade doctor` says how to mend that; a weaker tier is c.GradeSubmission.tier"
             raise NbGraderException(f"{error}. Nothing was graded. {remedy}") from error
         told = self._converter.log.warning if tier == "C" else self._converter.log.info
         told("Submissions are confined in tier %s", tier)
+        self.ahead.reach = config.get("ahead", 3) * POOL.workers
 
     def _notebook(self, folder: str, expected: str, found: list[str]) -> str:
         """The one notebook of the assignment, which is graded without points when it is missing."""

@@ -19,7 +19,7 @@ from nbformat import NotebookNode, from_dict, v4
 from nbgrader import utils
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
-from traitlets import Bool, Enum, Float, List, Unicode
+from traitlets import Bool, Enum, Float, Int, List, Unicode
 
 from ..course import Course
 from ..errors import TensorgradeError
@@ -46,6 +46,12 @@ class GradeSubmission(Execute):  # type: ignore[misc]
     ).tag(config=True)
     devices = List(
         Unicode(), help="Files below /dev that submissions may use, such as /dev/nvidia0; none if not given."
+    ).tag(config=True)
+    workers = Int(0, min=0, help="How many notebooks are graded at a time; 0 is one for each processor.").tag(
+        config=True
+    )
+    ahead = Int(
+        3, min=0, help="How many notebooks for each worker are graded ahead of nbgrader; with 0 one after the other."
     ).tag(config=True)
     cache = Bool(
         True, help="Whether results are taken from the course's store where it has them, and new ones kept there."
@@ -107,7 +113,7 @@ class GradeSubmission(Execute):  # type: ignore[misc]
             future: Future[Graded] = Future()
             future.set_result(known)
             return future
-        POOL.prepare(job.settings)
+        POOL.prepare(job.settings, self.workers or None)
         return POOL.submit(job)
 
     def _batch(self) -> Batch | None:
@@ -122,7 +128,7 @@ class StartGrading(GradeSubmission):
     def __call__(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """Hand the notebook over, which stays as it is; with ``--no-execute`` there is nothing to do."""
         batch = self._batch()
-        if self.enabled and batch is not None:
+        if self.enabled and self.ahead and batch is not None:
             place = resources["nbgrader"]
             submission = _SubmittedNotebook(nb, resources, batch.target(place["assignment"], place["student"]))
             if submission.fault is None and submission.unreadable is None:
