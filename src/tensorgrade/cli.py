@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def cli(context: click.Context, folder: Path) -> None:
     A course's way from YAML to the gradebook:
       tensorgrade doctor             see what this machine protects while it grades
       tensorgrade build create       write release/create from assignments/create
-      nbgrader autograde create      grade what lies in submitted/*/create
+      tensorgrade grade create       grade what lies in submitted/*/create, as nbgrader autograde does
       tensorgrade scores create      show the scores, clause by clause
     """
     context.obj = folder
@@ -73,6 +74,56 @@ def build(folder: Path, assignments: tuple[str, ...], language: str, check: bool
     if stale:
         names = "\n  ".join(os.path.relpath(name) for name in stale)
         raise TensorgradeError(f"not current:\n  {names}\nrun `tensorgrade build` and commit the result")
+
+
+@cli.command()
+@click.argument("assignment")
+@click.option("--student", "students", multiple=True, help="Grade this student only; may be given several times.")
+@click.option("--workers", type=click.IntRange(1), help="Notebooks at a time; one per processor if not given.")
+@click.option("--force", is_flag=True, help="Grade again what is graded already; known results are used.")
+@click.option("--no-cache", is_flag=True, help="Compute every result anew.")
+@click.pass_obj
+def grade(
+    folder: Path, *, assignment: str, students: tuple[str, ...], workers: int | None, force: bool, no_cache: bool
+) -> None:
+    """Grade what was handed in for ASSIGNMENT, as ``nbgrader autograde`` does, with progress and a summary.
+
+    Ctrl-C stops it; what was graded by then is saved, and the next run goes on. Exit code 0: every submission is
+    graded, whatever was in it; 1: a person has to look at some, or something failed; 130: stopped.
+    """
+    from rich.console import Console
+
+    from .course import Course
+    from .progress import GradingProgress, tell
+
+    course, console = Course.find(folder), Console()
+    options = {"cache": not no_cache, **({"workers": workers} if workers else {})}
+    begin = time.monotonic()
+    with GradingProgress(console) as progress:
+        from .bridge.run import autograde
+
+        summary = autograde(course, assignment, progress, students=students, force=force, options=options)
+    tell(summary, time.monotonic() - begin, console)
+    sys.exit(1 if summary.flagged or summary.failure else 0)
+
+
+@cli.command()
+@click.option("--clear", is_flag=True, help="Remove all stored results.")
+@click.pass_obj
+def cache(folder: Path, clear: bool) -> None:
+    """Show how many results of this course are stored, and their size.
+
+    A result is used again as long as nothing changes that it depends on: cells, side files, exercise, grader, limits,
+    software. It is safe to clear them at any time.
+    """
+    from .course import Course
+    from .results import store_of
+
+    course = Course.find(folder)
+    store = store_of(course.root)
+    count = len(store)
+    size = store.clear() if clear else store.size()
+    click.echo(f"{count} results, {size / 2**20:.1f} MiB, in {course.results}{' were removed' if clear else ''}")
 
 
 @cli.command()

@@ -14,13 +14,20 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nbgrader.converters import BaseConverter
 from nbgrader.utils import setenv
 
 from ..job import Graded, Job
 from .replacing import replaced
+
+
+class Begin(Protocol):
+    """Hears of a submission whose turn it is."""
+
+    def __call__(self, student: str, *, first: bool, wanted: bool) -> None:
+        """Take note."""
 
 
 @dataclass
@@ -43,13 +50,17 @@ class Ahead:
 
     Args:
         converter: nbgrader's.
+        begin: is told of each submission whose turn it is: the student, whether it is the first, and whether it is
+            graded at all.
 
     Attributes:
         reach: how many submissions may be under way besides the one whose turn it is.
     """
 
-    def __init__(self, converter: BaseConverter) -> None:
+    def __init__(self, converter: BaseConverter, begin: Begin) -> None:
         self._converter = converter
+        self._tell = begin
+        self._count = 0
         self.reach = 0
         self._waiting: Iterator[str] = iter(())
         self._prepared: list[_Prepared] = []
@@ -93,6 +104,9 @@ class Ahead:
             self._prepared.append(self._prepare(folder))
         prepared = self._prepared.pop(0)
         self._target = self._converter._format_dest(assignment, student)
+        self._tell(student, first=self._count == 0, wanted=prepared.wanted)
+        self._count += 1
+        self._converter.log.info("Submission %d of %d", self._count, len(self._converter.assignments))
         self._converter.notebooks = prepared.notebooks
         if prepared.error is not None:
             raise prepared.error
@@ -103,7 +117,7 @@ class Ahead:
         converter.notebooks = sorted(converter.assignments[folder])
         prepared = _Prepared()
         try:
-            place = self._place(folder)
+            place = self.place(folder)
             prepared.wanted = self._init_destination(*place)
             if prepared.wanted:
                 self._init_assignment(*place)
@@ -114,7 +128,7 @@ class Ahead:
             prepared.error = error
         return prepared
 
-    def _place(self, folder: str) -> tuple[str, str]:
+    def place(self, folder: str) -> tuple[str, str]:
         """The assignment and the student of a submission's folder, as nbgrader's loop finds them."""
         pattern = self._converter._format_source("(?P<assignment_id>.*)", "(?P<student_id>.*)", escape=True)
         found = re.match(pattern, folder)

@@ -13,10 +13,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
@@ -41,13 +42,44 @@ from .replacing import replaced
 from .sidefiles import Allowed, copy_ordinary_files
 
 
+class Watcher(Protocol):
+    """Who wants to know how a run goes on."""
+
+    def begin(self, submissions: int) -> None:
+        """So many submissions are there."""
+
+    def advance(self, failures: int) -> None:
+        """One more is done; `failures` need a person so far."""
+
+
+@dataclass
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        tier: that submissions are confined in; None when nothing had to be run.
+        graded: students whose notebooks were graded in this run; the others had been before.
+        reused: how many of the notebooks had a result that was known already.
+        flagged: exercises that a person has to grade, with the reason; they make the run fail.
+        noted: other things to know (what is missing, renamed, additional, damaged or left out).
+        failure: what nbgrader says when it did not end well, or None.
+    """
+
+    tier: str | None = None
+    graded: list[str] = field(default_factory=list)
+    reused: int = 0
+    flagged: list[str] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
+    failure: str | None = None
+
+
 class Batch:
     """One run of nbgrader's autograde: what it needs before it begins, and what a person should know at its end.
 
     Attributes:
         language: of the released notebook, for submissions that do not say theirs.
-        flagged: exercises that a person has to grade, with the reason; they make the run fail.
-        noted: other things to know (what is missing, renamed, additional, damaged or left out).
+        summary: what the run comes to; that of whoever started it, if it wants one (`run.autograde`).
+        ahead: what is graded ahead.
     """
 
     def __init__(self, converter: BaseConverter) -> None:
@@ -55,9 +87,9 @@ class Batch:
         self._course = _course(Path(converter.coursedir.root))
         released = self._course and self._course.release_notebook(converter.coursedir.assignment_id)
         self.language = language_of(released or Path())
-        self.ahead = Ahead(converter)
-        self.flagged: list[str] = []
-        self.noted: list[str] = []
+        self.summary: Summary = getattr(converter, "summary", None) or Summary()
+        self._watcher: Watcher | None = getattr(converter, "watcher", None)
+        self.ahead = Ahead(converter, self._begin_submission)
 
     def wrap(self, convert: Callable[[], None]) -> Callable[[], None]:
         """Return nbgrader's loop over the submissions with our beginning and end around it."""
@@ -67,10 +99,11 @@ class Batch:
             try:
                 with self._careful(), self.ahead.running():
                     convert()
+                    self._end_submission()
             finally:
                 self._report()
-            if self.flagged:
-                raise NbGraderException(f"{len(self.flagged)} exercises need manual grading")
+            if self.summary.flagged:
+                raise NbGraderException(f"{len(self.summary.flagged)} exercises need manual grading")
 
         return convert_notebooks
 
@@ -81,8 +114,8 @@ class Batch:
     def note(self, folder: str, text: str) -> None:
         """Put a line about the submission in `folder` into the run's summary, once."""
         line = handed_in.printable(f"{folder}: {text}")
-        if line not in self.noted:
-            self.noted.append(line)
+        if line not in self.summary.noted:
+            self.summary.noted.append(line)
 
     # ------------------------------------------------------------------------------------- before the first
 
@@ -102,8 +135,24 @@ class Batch:
                 del assignments[folder]
             elif asked_for:
                 assignments[folder] = [self._notebook(folder, f"{name}.ipynb", assignments[folder])]
+        wanted: frozenset[str] = getattr(self._converter, "students", frozenset())
+        for folder in list(assignments) if wanted else ():
+            if self.ahead.place(folder)[1] not in wanted:
+                del assignments[folder]
         if assignments and self._executes():
             self._start_workers()
+        if self._watcher is not None:
+            self._watcher.begin(len(assignments))
+
+    def _begin_submission(self, student: str, *, first: bool, wanted: bool) -> None:
+        if not first:
+            self._end_submission()
+        if wanted:
+            self.summary.graded.append(student)
+
+    def _end_submission(self) -> None:
+        if self._watcher is not None:
+            self._watcher.advance(len(self.summary.flagged))
 
     def _executes(self) -> bool:
         """Whether notebooks are run; not with ``--no-execute``."""
@@ -121,6 +170,7 @@ class Batch:
             raise NbGraderException(f"{error}. Nothing was graded. {remedy}") from error
         told = self._converter.log.warning if tier == "C" else self._converter.log.info
         told("Submissions are confined in tier %s", tier)
+        self.summary.tier = tier
         self.ahead.reach = config.get("ahead", 3) * POOL.workers
 
     def _notebook(self, folder: str, expected: str, found: list[str]) -> str:
@@ -218,13 +268,14 @@ class Batch:
 
     def _report(self) -> None:
         log = self._converter.log
-        for line in self.noted:
+        for line in self.summary.noted:
             log.warning("%s", line)
-        for line in self.flagged:
+        for line in self.summary.flagged:
             log.error("Flagged for manual grading: %s", line)
-        if self.flagged:
+        if self.summary.flagged:
             log.error(
-                "%d exercises need manual grading, for the reasons above; all scores are saved", len(self.flagged)
+                "%d exercises need manual grading, for the reasons above; all scores are saved",
+                len(self.summary.flagged),
             )
 
 

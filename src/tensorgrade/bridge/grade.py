@@ -112,6 +112,8 @@ class GradeSubmission(Execute):  # type: ignore[misc]
         if known is not None:
             future: Future[Graded] = Future()
             future.set_result(known)
+            if (batch := self._batch()) is not None:
+                batch.summary.reused += 1
             return future
         POOL.prepare(job.settings, self.workers or None)
         return POOL.submit(job)
@@ -265,7 +267,7 @@ class _SubmittedNotebook:
         """Note for `FlagForReview` and for the run's summary what a person has to look at."""
         self._nb.metadata[NAMESPACE] = {**self._notes, GRADED: sorted(self._flags)}
         if batch is not None:
-            batch.flagged += [f"{self.student}: {name}: {reason}" for name, reason in self._flags.items()]
+            batch.summary.flagged += [f"{self.student}: {name}: {reason}" for name, reason in self._flags.items()]
 
 
 class FlagForReview(NbGraderPreprocessor):  # type: ignore[misc]
