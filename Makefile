@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test attacks lint build schema clean
+.PHONY: demo test attacks bench lint build schema clean
 
 demo: .venv  ## grade a small class and show the scores
 	$(BIN)/python examples/demo.py
@@ -12,6 +12,12 @@ test: .venv  ## run the tests
 
 attacks: .venv  ## attack real grading runs, in each tier and unconfined (part of test)
 	$(BIN)/python -m pytest tests/attacks
+
+bench: .venv  ## measure, side by side with stock nbgrader; writes bench/results.json
+	$(BIN)/python bench/confinement.py
+	$(BIN)/python bench/verdicts.py
+	$(BIN)/python -m bench.pipeline
+	$(BIN)/python bench/autograde.py
 
 lint: .venv  ## check style, types, and that generated files are current
 	$(BIN)/ruff check .

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .exercise import Language
     from .sandbox import Tier
 
+INTERRUPTED = 130
+"""The exit code of a command that was ended with Ctrl-C, as shells have it: 128 and the number of SIGINT."""
+
 _LANGUAGE = click.Choice(["en", "zh"])
 
 
@@ -205,10 +208,16 @@ def _language(name: str) -> Language:
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
-        cli(standalone_mode=True)
+        sys.exit(cli(standalone_mode=False))
     except TensorgradeError as error:
         click.echo(f"tensorgrade: {error}", err=True)
         sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):  # click raises the one for the other
+        click.echo("Stopped. What is done is saved; run it again to go on.", err=True)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

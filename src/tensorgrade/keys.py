@@ -9,10 +9,10 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
+import site
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -25,8 +25,6 @@ from .sandbox import NOT_BESIDE_NOTEBOOKS
 if TYPE_CHECKING:
     from .job import CellJob, Job
 
-PACKAGES = ("torch", "numpy", "ipython", "ipykernel", "pytest", "cloudpickle")
-
 
 class Keys:
     """The keys of the results of one job."""
@@ -37,8 +35,9 @@ class Keys:
         self._assignment = assignment
         read_only = sorted(assignment.settings.files) if assignment else ()
         limits = [asdict(exercise.limits.allowance()) for exercise in assignment.exercises] if assignment else []
+        name = job.assignment or (job.files.name if job.files else None)  # that of the working folder
         self._surroundings = _digest(
-            [_software(), asdict(job.settings), job.language, job.seconds, read_only, limits, _files(job.files)]
+            [_software(), asdict(job.settings), name, job.language, job.seconds, read_only, limits, _files(job.files)]
         )
 
     def run(self) -> str:
@@ -69,8 +68,13 @@ def _software() -> str:
     own = sorted(Path(__file__).parent.rglob("*.py"))
     system = os.uname()
     machine = [platform.python_version(), system.sysname, system.release, system.machine, os.geteuid() == 0]
-    versions = [(name, importlib.metadata.version(name)) for name in PACKAGES]
-    return _digest([machine, versions, [_content(file) for file in own]])
+    return _digest([machine, sorted(_packages()), [_content(file) for file in own]])
+
+
+def _packages() -> Iterator[str]:
+    """The names and versions of all installed packages: a submission may import any of them."""
+    for folder in filter(os.path.isdir, site.getsitepackages()):
+        yield from (name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info")))
 
 
 def _files(folder: Path | None) -> list[tuple[str, str]]:
@@ -121,5 +125,11 @@ def _imported(module: Path, graders: Path) -> Iterator[Path]:
             names = [node.module or "", *(f"{node.module}.{name}" if node.module else name for name in names)]
         for name in filter(None, names):
             for folder in (module.parent, graders):
-                place = folder.joinpath(*name.split("."))
-                yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
+                yield from _modules(folder, name.split("."))
+
+
+def _modules(folder: Path, name: list[str]) -> Iterator[Path]:
+    """The files below `folder` that are run for the import of a module: its own and those of its packages."""
+    for depth in range(len(name)):
+        place = folder.joinpath(*name[: depth + 1])
+        yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())

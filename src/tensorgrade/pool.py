@@ -149,6 +149,13 @@ class _Origin:
 
     def __init__(self, zygote: Zygote) -> None:
         self.zygote = zygote
+        self._template: subprocess.Popen[bytes] | None = None
+
+    def warm_up(self) -> None:
+        """Let both import what they need, side by side; nothing is imported before, and perhaps nothing is needed."""
+        if self._template is not None:
+            return
+        self.zygote.preload()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._template = subprocess.Popen(
@@ -162,6 +169,7 @@ class _Origin:
 
     def worker(self) -> _Worker:
         """Fork a worker with a zygote of its own."""
+        self.warm_up()
         slot = UserSlot() if self.zygote.facts.user is not None else None
         facts, zygote = self.zygote.fork(slot.user if slot else None)
         jobs, theirs = socket.socketpair()
@@ -178,17 +186,20 @@ class _Origin:
 
     def close(self) -> None:
         """End the template and the zygote."""
-        self._control.close()
         self.zygote.close()
-        self._template.kill()
-        self._template.wait()
+        if self._template is not None:
+            self._control.close()
+            self._template.kill()
+            self._template.wait()
 
 
 class _Worker:
     """The pool's end of a worker."""
 
     def __init__(self, pid: int, jobs: Connection, slot: UserSlot | None) -> None:
-        self._pid = pid
+        self._handle: int | None = None  # once it has ended, its id may be that of another process
+        with contextlib.suppress(ProcessLookupError):
+            self._handle = os.pidfd_open(pid)
         self._jobs = jobs
         self._slot = slot
 
@@ -203,8 +214,11 @@ class _Worker:
 
     def kill(self) -> None:
         """End it at once; whoever waits for its answer gets none."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            os.close(handle)
         if self._slot is not None:
             self._slot.release()
 

@@ -6,6 +6,7 @@ Trusted side. Kept is what another run would give again: no time-outs, no lost p
 from __future__ import annotations
 
 import contextlib
+import functools
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Results:
         self._job = job
         self._keys = Keys(job, course, assignment)
         self._store = store_of(course.root) if job.cache else None
+        self._asked_for: dict[int, str] = {}
 
     def computing(self) -> AbstractContextManager[None]:
         """Let one process at a time compute this notebook's results."""
@@ -45,13 +47,18 @@ class Results:
 
     def verdict(self, place: int) -> Verdict | None:
         """The verdict on the exercise that cell number `place` judges, or None when it is not known."""
-        data = None if self._store is None else self._store.get(self._keys.verdict(place))
+        if self._store is None:
+            return None
+        key = self._asked_for[place] = self._keys.verdict(place)
+        data = self._store.get(key)
         return None if data is None else Verdict.from_stored(data)
 
     def keep_verdict(self, place: int, verdict: Verdict) -> None:
-        """Keep a verdict."""
+        """Keep a verdict that was asked for before it was given, unless its grader was edited in the meantime."""
         if self._store is not None and verdict.repeatable:
-            self._store.put(self._keys.verdict(place), verdict.to_stored())
+            key = self._keys.verdict(place)
+            if key == self._asked_for.get(place):
+                self._store.put(key, verdict.to_stored())
 
     def complete(self) -> Graded | None:
         """The whole result when all of it is known, else None."""
@@ -74,6 +81,7 @@ def stored(job: Job) -> Graded | None:
     return Results(job, course, course.load(job.assignment) if job.assignment else None).complete()
 
 
+@functools.cache  # it counts what is put, and complains once
 def store_of(course: Path) -> Store:
-    """The store of the course in the folder `course`."""
+    """The store of the course in the folder `course`, the same one for all jobs of a process."""
     return Store(Course(course).results)

@@ -89,7 +89,8 @@ class _Notebook:
                 fresh = tuple(execution.run(places))
                 for place in missing:
                     verdicts[place] = verdict = self._judge(place, execution)
-                    results.keep_verdict(place, verdict)
+                    if all(run.repeatable for run in fresh[:place] if run is not None):
+                        results.keep_verdict(place, verdict)
         if runs is None:
             results.keep_runs(fresh)
         judged = {self._exercises[place].name: verdict for place, verdict in verdicts.items() if verdict is not None}
@@ -119,9 +120,20 @@ class _Machine:
         self._execution = execution
         self._place = place
         self._process: Process | None = None
+        self._answered = False
         self.allowance = allowance
 
     def request(self, message: Message) -> Message:
+        try:
+            return self._request(message)
+        except ProcessEnded:
+            if self._answered:
+                raise
+        # the snapshot may have been killed while it waited, by an exercise that was judged before
+        self._answered = True
+        return self._request(message)
+
+    def _request(self, message: Message) -> Message:
         left = self._execution.seconds_left()
         if left <= 0:
             raise TimeLimitExceeded("the notebook used up its time")
@@ -129,11 +141,13 @@ class _Machine:
             self.discard()
             self._process = self._execution.process_at(self._place)
         try:
-            return self._process.request(message, min(self.allowance.seconds, left), self.allowance.result)
+            answer = self._process.request(message, min(self.allowance.seconds, left), self.allowance.result)
         except ProcessEnded as failure:
             if self._process.processor_seconds() >= self.allowance.cpu_seconds - CLOCK_ERROR:
                 raise LimitExceeded("cpu_seconds") from failure
             raise
+        self._answered = True
+        return answer
 
     def with_accelerators(self, count: int) -> _Machine:
         if count:

@@ -48,13 +48,14 @@ class Store:
         file = self._file(key)
         try:
             content = file.read_bytes()
-        except OSError:
+        except FileNotFoundError:
             return None
+        except OSError:  # a disk that fails, or something else in the file's place
+            content = b""
         digest, packed = content[:_DIGEST], content[_DIGEST:]
         if hashlib.sha256(key.encode() + packed).digest() != digest:
             _log.warning("A stored result was damaged and is computed again: %s", file)
-            with contextlib.suppress(OSError):
-                file.unlink()
+            _remove(file)
             return None
         with contextlib.suppress(OSError):
             os.utime(file)
@@ -85,7 +86,8 @@ class Store:
             return
         place = int(key[:15], 16)  # of the byte that stands for the key: a file's bytes can be locked one by one
         try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, place)
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, place)
             yield
         finally:
             os.close(descriptor)
@@ -133,3 +135,12 @@ class Store:
             with contextlib.suppress(OSError):  # another process may have removed it
                 facts = file.stat()
                 yield facts.st_mtime, facts.st_size, file
+
+
+def _remove(place: Path) -> None:
+    """Remove a file, or a folder that is where a file should be."""
+    with contextlib.suppress(OSError):
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink()

@@ -189,7 +189,7 @@ class Zygote(ZygoteHandle):
     def __init__(self, tier: Tier, devices: tuple[str, ...] = ()) -> None:
         self._slot = UserSlot() if os.getuid() == 0 and tier != "C" else None
         site = Site(tier, self._slot.user if self._slot else None, devices)
-        self._settled = False
+        self._settled = self._preloading = False
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         super().__init__(ZygoteFacts(tier, site.user), control)
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
@@ -220,9 +220,16 @@ class Zygote(ZygoteHandle):
         pid = next(iter(children_of(self._process.pid)), 0) if self.tier == "A" else self._process.pid
         self.facts = replace(self.facts, runtime=tuple(answer["settled"]), pid=pid)
 
+    def preload(self) -> None:
+        """Let it import what submissions need, which takes seconds, while its owner does something else."""
+        self.wait_until_settled()
+        if not self._preloading:
+            self._preloading = True
+            self._control.send(b"{}")
+
     def wait_until_ready(self) -> None:
         """Wait until it has settled, and then as every handle does."""
-        self.wait_until_settled()
+        self.preload()
         super().wait_until_ready()
 
     def fork(self, user: int | None) -> tuple[ZygoteFacts, socket.socket]:

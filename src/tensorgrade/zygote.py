@@ -4,11 +4,11 @@ Untrusted side, but it runs no student code itself: ``python -I -m tensorgrade.z
 `tensorgrade.supervisor` with a clean environment and one socket, and never sees graders, solutions, expected values or
 the gradebook. It stays single-threaded and runs no torch operation that starts threads, so that its forks are sound.
 
-It says ``settled`` when a fork on trial could be confined as its site (JSON) wants it, or ``refused`` and why; and
-``ready`` when everything is imported. Requests on the socket (one JSON packet each): ``fork`` with the descriptors of
-a submission process's socket, stdout and stderr, and of an archive with its files, if it has any; ``end`` kills that
-process with all that it left, collects its status, and only then frees its process id; ``zygote`` forks another zygote,
-which serves the socket that comes along.
+It says ``settled`` when a fork on trial could be confined as its site (JSON) wants it, or ``refused`` and why; then
+it waits for a first packet, imports everything and says ``ready``. Requests on the socket (one JSON packet each):
+``fork`` with the descriptors of a submission process's socket, stdout and stderr, and of an archive with its files, if
+it has any; ``end`` kills that process with all that it left, collects its status, and only then frees its process id;
+``zygote`` forks another zygote, which serves the socket that comes along.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ def main(descriptor: int, site: sandbox.Site) -> None:
         return
     control = socket.socket(fileno=descriptor)
     _send(control, {"settled": settled.runtime})
+    if _receive(control) is None:  # to be told to preload: a run that finds all results in the store needs no torch
+        return
     shell = _preload()
     gc.collect()
     gc.freeze()

@@ -104,7 +104,7 @@ class Ahead:
             self._prepared.append(self._prepare(folder))
         prepared = self._prepared.pop(0)
         self._target = self._converter._format_dest(assignment, student)
-        self._tell(student, first=self._count == 0, wanted=prepared.wanted)
+        self._tell(student, first=self._count == 0, wanted=prepared.wanted and prepared.error is None)
         self._count += 1
         self._converter.log.info("Submission %d of %d", self._count, len(self._converter.assignments))
         self._converter.notebooks = prepared.notebooks

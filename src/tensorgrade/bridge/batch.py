@@ -26,7 +26,7 @@ from nbgrader.converters import BaseConverter
 from nbgrader.converters.base import NbGraderException
 
 from ..course import Course
-from ..errors import TensorgradeError
+from ..errors import GradebookError, TensorgradeError
 from ..job import Settings
 from ..notebook import GRADED, NAMESPACE, language_of
 from ..pool import POOL
@@ -100,6 +100,9 @@ class Batch:
                 with self._careful(), self.ahead.running():
                     convert()
                     self._end_submission()
+            except KeyboardInterrupt:
+                POOL.close()  # else Python waits for what is under way
+                raise
             finally:
                 self._report()
             if self.summary.flagged:
@@ -139,6 +142,8 @@ class Batch:
         for folder in list(assignments) if wanted else ():
             if self.ahead.place(folder)[1] not in wanted:
                 del assignments[folder]
+        if missing := wanted - {self.ahead.place(folder)[1] for folder in assignments}:
+            raise GradebookError(f"nothing was handed in for {name} by {', '.join(sorted(missing))}")
         if assignments and self._executes():
             self._start_workers()
         if self._watcher is not None:
@@ -151,7 +156,7 @@ class Batch:
             self.summary.graded.append(student)
 
     def _end_submission(self) -> None:
-        if self._watcher is not None:
+        if self._watcher is not None and self._converter.assignments:
             self._watcher.advance(len(self.summary.flagged))
 
     def _executes(self) -> bool:
