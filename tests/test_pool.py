@@ -55,6 +55,21 @@ def test_grader_that_always_kills_its_worker_is_abandoned(pool, make_course, exe
     assert pool.grade(job(course)).verdicts["task"].score == 1
 
 
+ORIGINS = {"zygote": lambda origin: origin.zygote._process, "template": lambda origin: origin._template}
+
+
+@pytest.mark.parametrize("process", ORIGINS.values(), ids=ORIGINS)
+def test_a_pool_whose_origin_was_killed_starts_another(pool, make_course, exercise_text, process):
+    """When the zygote or the template that workers are forked from is gone, the next job is graded all the same."""
+    grader = "def test_values(submission):\n    assert submission.call('task') == 42\n"
+    course = make_course({"task": (exercise_text("values"), grader)})
+    assert pool.grade(job(course)).verdicts["task"].score == 1
+    killed = process(pool._origin)
+    killed.kill()
+    killed.wait()
+    assert pool.grade(job(course)).verdicts["task"].score == 1
+
+
 def test_close_leaves_no_process(make_course, exercise_text, is_gone):
     """After ``close`` the worker, its zygote and all submission processes are gone; closing again is harmless."""
     grader = "def test_values(submission):\n    assert submission.call('task') == 42\n"

@@ -102,10 +102,14 @@ def grade(
     course, console = Course.find(folder), Console()
     options = {"cache": not no_cache, **({"workers": workers} if workers else {})}
     begin = time.monotonic()
-    with GradingProgress(console) as progress:
-        from .bridge.run import autograde
+    try:
+        with GradingProgress(console) as progress:
+            from .bridge.run import autograde
 
-        summary = autograde(course, assignment, progress, students=students, force=force, options=options)
+            summary = autograde(course, assignment, progress, students=students, force=force, options=options)
+    except KeyboardInterrupt:
+        click.echo("Stopped. What was graded is saved; run it again to go on.", err=True)
+        sys.exit(INTERRUPTED)
     tell(summary, time.monotonic() - begin, console)
     sys.exit(1 if summary.flagged or summary.failure else 0)
 
@@ -216,7 +220,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):  # click raises the one for the other
-        click.echo("Stopped. What is done is saved; run it again to go on.", err=True)
+        click.echo("Stopped.", err=True)
         sys.exit(INTERRUPTED)
 
 

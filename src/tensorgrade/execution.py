@@ -58,6 +58,7 @@ class Execution:
         self._process: SubmissionProcess | None = None
         self._done: dict[int, CellJob] = {}
         self._snapshots: dict[int, Process] = {}
+        self._rerun: list[SubmissionProcess] = []
         self._starts = 0
         self._deadline = time.monotonic() + job.seconds
 
@@ -72,7 +73,11 @@ class Execution:
             return snapshot
         if snapshot is not None:
             snapshot.close()
-        return self._start(place)
+        process = self._start(place)
+        if not process.can_fork():
+            return process
+        self._rerun.append(process)
+        return process.snapshot(_narrowed(self._wanted[place]))
 
     def seconds_left(self) -> float:
         """How long the notebook may still take."""
@@ -83,6 +88,8 @@ class Execution:
         for snapshot in self._snapshots.values():
             snapshot.close()
         self._snapshots.clear()
+        for process in self._rerun:
+            process.close()
         self._end_process()
 
     # ----------------------------------------------------------------------------------------------- cells

@@ -100,7 +100,8 @@ def _content(file: Path) -> str:
 def _grader(grader: Path, graders: Path) -> list[tuple[str, str]]:
     """The names and digests of a grader, of the modules of the course that it imports, and of data beside it."""
     modules, waiting = {grader}, [grader]
-    waiting += [file for folder in (graders, grader.parent) for file in folder.glob("conftest.py")]
+    surrounding = ("conftest.py", "__init__.py")  # pytest and Python run them before the grader
+    waiting += [folder / name for folder in (graders, grader.parent) for name in surrounding]
     while waiting:
         file = waiting.pop()
         modules.add(file)

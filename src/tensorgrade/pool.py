@@ -93,6 +93,9 @@ class WorkerPool:
             origin.close()
 
     def _started(self) -> _Origin:
+        origin = self._origin
+        if origin is not None and origin.has_ended():
+            self.close()
         with self._lock:
             if self._origin is None:
                 self._origin = _Origin(open_zygote(self._settings.tier, self._settings.devices))
@@ -183,6 +186,10 @@ class _Origin:
         if pid is None:
             raise EngineError("the process that workers are forked from has ended; its messages are above")
         return _Worker(pid, Connection(jobs.detach()), slot)
+
+    def has_ended(self) -> bool:
+        """Whether one of the two is gone, so that there will be no more workers."""
+        return self.zygote.has_ended() or (self._template is not None and self._template.poll() is not None)
 
     def close(self) -> None:
         """End the template and the zygote."""

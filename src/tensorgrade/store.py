@@ -131,10 +131,12 @@ class Store:
             total -= size
 
     def _values(self) -> Iterator[tuple[float, int, Path]]:
-        for file in self._folder.glob("??/*"):
-            with contextlib.suppress(OSError):  # another process may have removed it
-                facts = file.stat()
-                yield facts.st_mtime, facts.st_size, file
+        for folder, _, names in os.walk(self._folder):
+            for name in names if Path(folder) != self._folder else ():  # where the locks are
+                file = Path(folder, name)
+                with contextlib.suppress(OSError):  # another process may have removed it, or its folder
+                    facts = file.stat()
+                    yield facts.st_mtime, facts.st_size, file
 
 
 def _remove(place: Path) -> None:

@@ -220,6 +220,10 @@ class Zygote(ZygoteHandle):
         pid = next(iter(children_of(self._process.pid)), 0) if self.tier == "A" else self._process.pid
         self.facts = replace(self.facts, runtime=tuple(answer["settled"]), pid=pid)
 
+    def has_ended(self) -> bool:
+        """Whether its process is gone, as after it was killed."""
+        return self._process.poll() is not None
+
     def preload(self) -> None:
         """Let it import what submissions need, which takes seconds, while its owner does something else."""
         self.wait_until_settled()

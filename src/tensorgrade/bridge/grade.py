@@ -8,7 +8,7 @@ HTML and JSON in one display output, and the score as one plain decimal, which n
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -97,10 +97,16 @@ class GradeSubmission(Execute):  # type: ignore[misc]
         batch, job = self._batch(), self._job(submission)
         future = batch.ahead.collect(submission.student, submission.notebook, job) if batch else None
         try:
-            return job, (future or self._submitted(job)).result()
+            return job, self._waited_for(future or self._submitted(job), job)
         except KeyboardInterrupt:
             POOL.close()
             raise
+
+    def _waited_for(self, future: Future[Graded], job: Job) -> Graded:
+        try:
+            return future.result()
+        except CancelledError:  # the workers were started anew since the job was handed over
+            return self._submitted(job).result()
 
     def _job(self, submission: _SubmittedNotebook) -> Job:
         job = submission.job(self.timeout or self.notebook_seconds, self.notebook_seconds)
@@ -141,7 +147,7 @@ class StartGrading(GradeSubmission):
         try:
             job = self._job(submission)
             batch.ahead.hand_over(submission.student, submission.notebook, job, self._submitted(job))
-        except TensorgradeError as error:  # it is told when the result is needed
+        except Exception as error:  # noqa: BLE001 - it is told when the result is needed
             self.log.debug("Not graded ahead: %s", error)
 
 
