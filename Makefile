@@ -9,9 +9,9 @@ demo: .venv  ## grade a small class and show the scores
 
 test: .venv  ## run the tests: the attacks by themselves, since they look at what a run uses
 	$(BIN)/python -m pytest --ignore=tests/attacks --numprocesses=2 --dist=loadfile
-	$(BIN)/python -m pytest tests/attacks
+	$(BIN)/python -m pytest tests/attacks --deselect=tests/attacks/test_attacks.py::test_wins_without_confinement
 
-attacks: .venv  ## attack real grading runs, in each tier and unconfined (part of test)
+attacks: .venv  ## attack real grading runs, in each tier and unconfined (test leaves out the latter, which wait for minutes)
 	$(BIN)/python -m pytest tests/attacks
 
 bench: .venv  ## measure, side by side with stock nbgrader; writes bench/results.json

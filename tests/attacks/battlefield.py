@@ -504,8 +504,12 @@ class Run:
                 if Path(f"/proc/{pid}/ns/mnt").samefile("/proc/self/ns/mnt"):
                     continue
                 folders = ((Path(f"/proc/{pid}/root/{name}"), Path("/", name)) for name in IN_MEMORY)
-                # one that has just begun to leave this machine's root still sees its folders
-                places |= {there for there, here in folders if there.is_dir() and not _same(there, here)}
+                # one that is just leaving this machine's root still sees its folders, or the runtime in its new root
+                places |= {
+                    there
+                    for there, here in folders
+                    if there.is_dir() and not _same(there, here) and not (there / "usr").exists()
+                }
         # a fork shares what its parent had; what it has beyond that is its own
         own = sum(max(0, anonymous - memory.get(parents[pid], 0)) for pid, anonymous in memory.items())
         use["memory"] = own + max(0, _shared_memory() - self._shared)

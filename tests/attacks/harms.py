@@ -800,7 +800,7 @@ ESCAPES = (
                     for _ in range(2):
                         os.fork()
                 wear_the_mark()
-                time.sleep(4)
+                time.sleep(10)
                 os._exit(0)
         """,
         stopped_b=GROUP_DIES,
@@ -831,7 +831,7 @@ ESCAPES = (
         TREE_DIES,
         """
             import subprocess
-            wear = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'tg:nohup', 0, 0, 0); time.sleep(4)"
+            wear = f"import ctypes, time; ctypes.CDLL(None).prctl(15, {TARGET.mark.encode()!r}, 0, 0, 0); time.sleep(10)"
             import sys
             subprocess.run(["sh", "-c", 'nohup setsid "$0" -c "$1" > /dev/null 2>&1 &', sys.executable, wear])
         """,
