@@ -831,7 +831,8 @@ ESCAPES = (
         TREE_DIES,
         """
             import subprocess
-            wear = f"import ctypes, time; ctypes.CDLL(None).prctl(15, {TARGET.mark.encode()!r}, 0, 0, 0); time.sleep(10)"
+            mark = TARGET.mark.encode()
+            wear = f"import ctypes, time; ctypes.CDLL(None).prctl(15, {mark!r}, 0, 0, 0); time.sleep(10)"
             import sys
             subprocess.run(["sh", "-c", 'nohup setsid "$0" -c "$1" > /dev/null 2>&1 &', sys.executable, wear])
         """,
