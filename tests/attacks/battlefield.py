@@ -504,12 +504,7 @@ class Run:
                 if Path(f"/proc/{pid}/ns/mnt").samefile("/proc/self/ns/mnt"):
                     continue
                 folders = ((Path(f"/proc/{pid}/root/{name}"), Path("/", name)) for name in IN_MEMORY)
-                # one that is just leaving this machine's root still sees its folders, or the runtime in its new root
-                places |= {
-                    there
-                    for there, here in folders
-                    if there.is_dir() and not _same(there, here) and not (there / "usr").exists()
-                }
+                places |= {there for there, here in folders if _is_in_memory(there, here)}
         # a fork shares what its parent had; what it has beyond that is its own
         own = sum(max(0, anonymous - memory.get(parents[pid], 0)) for pid, anonymous in memory.items())
         use["memory"] = own + max(0, _shared_memory() - self._shared)
@@ -524,8 +519,12 @@ class Run:
         return Sample(time.time(), use, frozenset(name for name in names.values() if name.startswith("tg")))
 
 
-def _same(one: Path, other: Path) -> bool:
-    return other.exists() and one.samefile(other)
+def _is_in_memory(there: Path, here: Path) -> bool:
+    """Whether a folder as a process sees it is the submission's own: not this machine's, and no part of the runtime."""
+    if not there.is_dir() or (here.exists() and there.samefile(here)):  # just leaving this machine's root
+        return False
+    # a root that is being made has the runtime in it; and below a finished one the runtime may lie in /tmp
+    return not (there / "usr").exists() and not os.statvfs(there).f_flag & os.ST_RDONLY
 
 
 def _described(pid: int) -> str:
