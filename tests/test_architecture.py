@@ -10,7 +10,7 @@ PACKAGE = Path(tensorgrade.__file__).parent
 FOUNDATION = {"codec", "errors"}
 UNTRUSTED = {"process", "shell", "outputs", "zygote", "sandbox", "work", "observation", "parcel", "codec"}
 UNTRUSTED |= {"namespaces", "privileges"}
-TRUSTED = {"grading", "submission", "expectation", "findings", "verdict", "runner", "course", "exercise", "supervisor"}
+TRUSTED = {"grading", "submission", "expectation", "findings", "verdict", "runner", "course", "fit", "exercise", "supervisor"}
 TRUSTED |= {"limits", "slots", "usage", "processes", "doctor", "pool"}
 
 

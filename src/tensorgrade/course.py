@@ -8,9 +8,7 @@ Every problem is one line, ``file:line: what is wrong; what to do.``; all of the
 
 from __future__ import annotations
 
-import ast
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -30,8 +28,9 @@ from tensorgrade.exercise import (
     read_exercise,
     read_settings,
 )
+from tensorgrade.fit import problem_at, wrong_grader, wrong_needs
 from tensorgrade.limits import DEFAULT_LIMITS
-from tensorgrade.yamlfile import Key, Problem, closest, read
+from tensorgrade.yamlfile import Problem, closest
 
 __all__ = ["Assignment", "Course"]
 
@@ -174,7 +173,7 @@ class Course:
             self._missing_side_files(assignment, reading),
             self._unlisted(reading),
             self._wrong_needs(assignment),
-            chain.from_iterable(self._grader_problems(exercise) for exercise in reading.listed()),
+            chain.from_iterable(wrong_grader(one, self.grader_file(assignment, one.name)) for one in reading.listed()),
             self._orphaned_graders(assignment),
         )
         return (*reading.problems, *map(str, fit))
@@ -221,7 +220,7 @@ class Course:
                 file = self.exercise_file(name, exercise)
                 remedy = f"write {file}, or remove the name"
                 fault = f'found "{exercise}", which has no file'
-                yield _problem(self.settings_file(name), ("exercises", index), fault, remedy)
+                yield problem_at(self.settings_file(name), ("exercises", index), fault, remedy)
 
     def _stray_files(self, assignment: str, reading: _Reading) -> Iterator[Problem]:
         folder = self.assignment_folder(assignment)
@@ -238,7 +237,7 @@ class Course:
             if not file.is_file():
                 remedy = f"add the file {file}, or remove the name"
                 fault = f'found "{name}", which is no file'
-                yield _problem(self.settings_file(assignment), ("files", index), fault, remedy)
+                yield problem_at(self.settings_file(assignment), ("files", index), fault, remedy)
 
     def _unlisted(self, reading: _Reading) -> Iterator[Problem]:
         listed = reading.settings.exercises if reading.settings else tuple(reading.exercises)
@@ -252,24 +251,7 @@ class Course:
         known = {f"{file.parent.name}/{file.stem}" for file in files}
         # A file with mistakes is reported when its own assignment is checked.
         exercises = {e.id: e for file in files if (e := _attempt(read_exercise, file, []))}
-        for exercise in exercises.values():
-            if exercise.assignment == assignment:
-                yield from _unknown_needs(exercise, known)
-        yield from _cycles(exercises, assignment)
-
-    def _grader_problems(self, exercise: Exercise) -> Iterator[Problem]:
-        grader = self.grader_file(exercise.assignment, exercise.name)
-        if not grader.is_file():
-            names = ", ".join(f"`test_{clause}`" for clause in exercise.clauses)
-            fault = f"found no grader {grader}"
-            yield _problem(exercise.file, ("clauses",), fault, f"write it, with the functions {names}")
-            return
-        tests = _tests(grader)
-        if isinstance(tests, Problem):
-            yield tests
-            return
-        yield from _untested_clauses(exercise, grader, tests)
-        yield from _tests_of_no_clause(exercise, grader, tests)
+        return wrong_needs(exercises, known, assignment)
 
     def _orphaned_graders(self, assignment: str) -> Iterator[Problem]:
         graded = {self.grader_file(assignment, file.stem) for file in self._exercise_files(assignment)}
@@ -321,92 +303,3 @@ def _settled(exercise: Exercise, settings: AssignmentSettings, course: CourseSet
     limits = exercise.limits.over(settings.limits).over(course.limits).over(DEFAULT_LIMITS)
     accelerators = next(stated, course.accelerators)
     return exercise.model_copy(update={"limits": limits, "accelerators": accelerators})
-
-
-def _problem(file: Path, key: Key, fault: str, remedy: str) -> Problem:
-    return read(file).problem(key, fault, remedy)
-
-
-# ---------------------------------------------------------------------------------------------- needs
-
-
-def _unknown_needs(exercise: Exercise, known: Iterable[str]) -> Iterator[Problem]:
-    for index, need in enumerate(exercise.needs):
-        if need not in known:
-            fault = f'found "{need}", which is no exercise of this course'
-            yield _problem(exercise.file, ("needs", index), fault, closest(need, sorted(known)))
-
-
-def _cycles(exercises: Mapping[str, Exercise], assignment: str) -> Iterator[Problem]:
-    """Yield each cycle of needs through ``assignment`` once."""
-    seen: set[frozenset[str]] = set()
-    for exercise in exercises.values():
-        way = _way_back(exercises, exercise.id) if exercise.assignment == assignment else ()
-        if way and frozenset(way) not in seen:
-            seen.add(frozenset(way))
-            circle = " needs ".join((exercise.id, *way))
-            yield _problem(exercise.file, ("needs",), f"a circle: {circle}", "remove one of these needs")
-
-
-def _way_back(exercises: Mapping[str, Exercise], start: str) -> tuple[str, ...]:
-    """Return a shortest way along needs from ``start`` to itself, ``start`` last; empty when there is none."""
-    ways: list[tuple[str, ...]] = [()]
-    met: set[str] = set()
-    for way in ways:
-        here = exercises.get(way[-1] if way else start)
-        for need in here.needs if here else ():
-            if need == start:
-                return (*way, need)
-            if need not in met:
-                met.add(need)
-                ways.append((*way, need))
-    return ()
-
-
-# ---------------------------------------------------------------------------------------------- graders
-
-
-def _tests(grader: Path) -> Mapping[str, int] | Problem:
-    """Return the line of each test in a grader, or why it cannot be read; the grader is not run."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # style of the author's code, and no reason to refuse it
-            module = ast.parse(grader.read_bytes())
-    except SyntaxError as error:
-        return Problem(
-            grader,
-            error.lineno or 1,
-            f"found code that is not Python ({error.msg})",
-            "mend it on this line or just above",
-        )
-    except (OSError, ValueError) as error:
-        return Problem(grader, 1, f"cannot be read ({error})", "save it as a readable text file in UTF-8")
-    return {function.name: function.lineno for function in _test_functions(module.body)}
-
-
-def _test_functions(body: Iterable[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Yield what pytest collects by default: ``test*`` at the top level and in classes named ``Test*``."""
-    for statement in body:
-        if isinstance(statement, ast.ClassDef) and statement.name.startswith("Test"):
-            yield from _test_functions(statement.body)
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and statement.name.startswith("test"):
-            yield statement
-
-
-def _belongs(test: str, clause: str) -> bool:
-    return test == f"test_{clause}" or test.startswith(f"test_{clause}__")
-
-
-def _untested_clauses(exercise: Exercise, grader: Path, tests: Iterable[str]) -> Iterator[Problem]:
-    for clause in exercise.clauses:
-        if not any(_belongs(test, clause) for test in tests):
-            fault = f"found no test of this clause in {grader}"
-            yield _problem(exercise.file, ("clauses", clause), fault, f"write a function `test_{clause}` there")
-
-
-def _tests_of_no_clause(exercise: Exercise, grader: Path, tests: Mapping[str, int]) -> Iterator[Problem]:
-    for test, line in tests.items():
-        if not any(_belongs(test, clause) for clause in exercise.clauses):
-            names = " or ".join(f"`test_{clause}`" for clause in exercise.clauses)
-            remedy = f"name it {names}, with `__` before more words, or add a clause to {exercise.file}"
-            yield Problem(grader, line, f"found `{test}`, which belongs to no clause of {exercise.id}", remedy)
