@@ -3,7 +3,7 @@
     python bench/hostile_class.py [honest] [hostile]
 
 Runs `nbgrader autograde` twice, on copies of the course. Exits with 1 when an honest student's score differs, a run
-does not end well, or a process, mount or file is left.
+does not end well, or a process, mount, socket or file is left.
 """
 
 from __future__ import annotations
@@ -73,9 +73,11 @@ def add_hostile(root: Path, assignment: str, student: str, code: str | None) -> 
 
 
 def left() -> set[str]:
-    """The mounts, shared memory and processes of tensorgrade on this machine."""
+    """The mounts, named Unix sockets, temporary files, shared memory and tensorgrade's processes on this machine."""
     found = set(Path("/proc/self/mounts").read_text().splitlines())
-    found |= {f"/dev/shm/{file.name}" for file in Path("/dev/shm").iterdir()}
+    found |= {line.split()[7] for line in Path("/proc/net/unix").read_text().splitlines()[1:] if len(line.split()) > 7}
+    for folder in {"/dev/shm", "/tmp", "/var/tmp", tempfile.gettempdir()}:
+        found |= {str(file) for file in Path(folder).iterdir()}
     for entry in Path("/proc").iterdir():
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
