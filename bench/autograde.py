@@ -137,13 +137,14 @@ def submissions(root: Path, assignment: str) -> list[Path]:
 def run(root: Path, *command: str) -> tuple[float, int]:
     """Run a Python module in a course; returns its seconds, and the most memory its processes had (PSS, bytes)."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "NBGRADER", "PYTEST"))}
+    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # stock nbgrader looks for alembic there
     begin = time.perf_counter()
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=root,
-            env={**kept, "HOME": str(root), "PYTHONWARNINGS": "ignore"},
+            env={**kept, "HOME": str(root), "PYTHONWARNINGS": "ignore", "PATH": programs},
             stdout=said,
             stderr=said,
         ) as process,

@@ -10,8 +10,8 @@ PACKAGE = Path(tensorgrade.__file__).parent
 FOUNDATION = {"codec", "errors"}
 UNTRUSTED = {"process", "shell", "outputs", "zygote", "sandbox", "work", "observation", "parcel", "codec"}
 UNTRUSTED |= {"namespaces", "privileges"}
-TRUSTED = {"grading", "submission", "expectation", "findings", "verdict", "runner", "course", "fit", "exercise", "supervisor"}
-TRUSTED |= {"limits", "slots", "usage", "processes", "doctor", "pool"}
+TRUSTED = {"grading", "submission", "expectation", "findings", "verdict", "runner", "course", "fit", "exercise"}
+TRUSTED |= {"limits", "slots", "supervisor", "usage", "processes", "doctor", "pool", "late"}
 
 
 def module_of(file):

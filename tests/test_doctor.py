@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -112,6 +113,16 @@ def test_what_stands_in_a_tiers_way_is_told(monkeypatch):
     assert all(fix for _, fix in tried.values())
     assert (report.tier, report.healthy) == (None, False)
     assert [check.name for check in doctor.examine([], "B").checks if check.name.startswith("tier")] == ["tier B"]
+
+
+def test_a_python_that_cannot_be_started_is_told(monkeypatch):
+    """Where this user may not run the Python that grades, every tier says so, with what mends it."""
+    monkeypatch.setattr(sys, "executable", "/proc/1/mem")
+    report = doctor.examine([])
+    tried = [check for check in report.checks if check.name.startswith("tier")]
+    assert [check.holds for check in tried] == [False] * 3
+    assert all("/proc/1/mem" in check.seen and "install Python" in check.fix for check in tried)
+    assert (report.tier, report.healthy) == (None, False)
 
 
 def test_versions_out_of_range_are_told(monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,7 @@ import torch
 from tensorgrade.errors import SubmissionFailure
 from tensorgrade.grading import clause_of, judge
 from tensorgrade.limits import DEFAULTS
-from tensorgrade.testrun import MAX_RUNS
+from tensorgrade.testrun import _PYTESTS_FIXTURES, MAX_RUNS
 
 ONES = "def ones(n): return torch.ones(n)"
 VALUES = "def test_values(submission): expect(submission.call('ones', 3)).equals(torch.ones(3))\n"
@@ -287,6 +288,16 @@ def test_graders_may_use_what_pytest_has(judge_again, tmp_path, monkeypatch, gra
         assert (verdict.score, verdict.flagged) == (1, None)
 
 
+def test_all_fixtures_of_pytest_are_known(tmp_path):
+    """A grader that asks for one of them, ``monkeypatch`` excepted, gets a pytest of its own."""
+    command = [sys.executable, "-m", "pytest", "--fixtures", "-v", str(tmp_path)]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    told = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    found = set(re.findall(r"^([a-z_]+)(?: \[\w+ scope\])? -- ", told.stdout, re.MULTILINE))
+    assert {"cache", "tmp_path_factory", "monkeypatch"} < found
+    assert found - {"monkeypatch"} <= _PYTESTS_FIXTURES
+
+
 def test_a_folder_may_have_a_conftest(judge_again, tmp_path):
     """Its fixtures serve the graders of the folder, and count as they are now."""
     conftest = "import pytest\n@pytest.fixture\ndef number(): return {}\n"
@@ -345,7 +356,11 @@ print(*sorted(set(sys.modules) - before))
 
 def test_the_first_verdict_imports_nothing(make_course, exercise_text):
     """A worker that has warmed up has all modules that a verdict needs."""
-    grader = "def test_values(): torch.testing.assert_close(torch.ones(1), torch.ones(1))"
+    grader = """
+        from tensorgrade.observation import Observer, read
+        def test_values():
+            expect(read(Observer().describe(torch.ones(2)))).close_to(torch.ones(2)).equals(torch.ones(2))
+    """
     course = make_course({"task": (exercise_text("values"), grader)})
     command = [sys.executable, "-c", AFTER_WARM_UP, str(course.root)]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() == []

@@ -680,3 +680,9 @@ def test_browser_does_nothing(graded, browser, kind):
     assert page.title.string == "demo"
     assert asked == []
     assert page.select_one(".tensorgrade-verdict").get_text().startswith("\nDemo eye: 2 of 2 points")
+
+
+@pytest.mark.parametrize("command", ["href", "def", "newcommand", "DeclareMathOperator", "Newextarrow", "definecolor"])
+def test_tex_of_one_cell_changes_no_other(command):
+    """Commands of MathJax that give names of the whole page another meaning are shown as words."""
+    assert f"\\{command}" not in inert_html(rf"$\{command}{{\alpha}}{{x}}$")

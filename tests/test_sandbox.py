@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tensorgrade.errors import EngineError
-from tensorgrade.sandbox import Confinement, Narrowed, temporary_folder
+from tensorgrade.sandbox import Confinement, Narrowed, runtime_paths, temporary_folder
 from tensorgrade.slots import UserSlot
 from tensorgrade.supervisor import open_zygote
 from tests import machine
@@ -277,6 +277,53 @@ def test_no_device_is_there_that_was_not_given(confined, process):
 
 
 # ---------------------------------------------------------------------------------------------- snapshots
+
+
+TERMINAL = """
+    import os, sys, tempfile
+    from tensorgrade.sandbox import Confinement
+    from tensorgrade.supervisor import open_zygote
+    master, slave = os.openpty()
+    os.write(master, b"typed" + bytes([10]))
+    with open_zygote(sys.argv[1]) as zygote, tempfile.TemporaryDirectory() as folder:
+        process = zygote.start(Confinement("demo", folder, memory=1 << 28, cpu_seconds=10, programs=True), seed=0)
+        attack = f"terminal = {os.ttyname(slave)!r}" + chr(10) + sys.argv[2]
+        for source in (attack, "!echo shell; exit 3", "print(_exit_code)"):
+            print(*(output["text"] for output in process.run_cell(source, 10, 10_000)["outputs"]), end="")
+        process.close()
+"""
+OPEN_TERMINAL = """
+import os
+for mode in (os.O_RDONLY, os.O_WRONLY):
+    try:
+        opened = os.open(terminal, mode | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        print("refused")
+    else:
+        print(os.read(opened, 9) if mode == os.O_RDONLY else os.write(opened, b"x"))
+"""
+
+
+@pytest.mark.parametrize("user", [0, machine.USER])
+def test_terminals_of_others_cannot_be_opened(confined, user):
+    """Where programs may be run, shell commands work, and what is typed into another terminal cannot be read."""
+    if not machine.available():
+        pytest.skip("other machines are made by root")
+    said = machine.run(TERMINAL, confined.tier, OPEN_TERMINAL, user=user)
+    assert said.split() == ["refused", "refused", "shell", "3"]
+
+
+def test_a_private_python_does_not_open_terminals(confined):
+    """The power to read every file, which root's submissions need to reach such a Python, reads no terminal."""
+    command = [sys.executable, "-c", textwrap.dedent(TERMINAL), confined.tier, OPEN_TERMINAL]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["refused", "refused", "shell", "3"]
+
+
+def test_the_runtime_holds_no_exchange_and_no_keys():
+    """The folders where nbgrader's exchange and the machine's private keys lie by default are no part of it."""
+    for place in ("/usr/local/share/nbgrader/exchange", "/etc/ssl/private/ssl-cert-snakeoil.key"):
+        assert not any(place == path or place.startswith(f"{path}/") for path in runtime_paths())
 
 
 def test_a_snapshot_may_use_less(zygote, start):

@@ -14,6 +14,7 @@ from tensorgrade.errors import EngineError, ProcessEnded, ProtocolError, Submiss
 from tensorgrade.sandbox import Confinement, Narrowed
 from tensorgrade.supervisor import open_zygote
 from tensorgrade.usage import descendants_of
+from tensorgrade.zygote import ALLOCATION
 
 LIMIT = 1 << 20
 
@@ -79,6 +80,7 @@ def test_the_environment_is_clean(process):
     """Nothing of the trusted side's environment is there, and nothing that tells of grading."""
     environment = value_of(process, "dict(os.environ)")
     assert not [name for name in environment if name.startswith(("TENSORGRADE", "NBGRADER", "PYTEST"))]
+    assert not set(environment) & set(ALLOCATION)
     assert "canary" not in str(environment)
     assert value_of(process, "os.getcwd()") == f"{environment['HOME']}/demo"
 

@@ -12,6 +12,7 @@ from tensorgrade.errors import LimitExceeded
 from tensorgrade.sandbox import Confinement
 from tensorgrade.slots import FIRST, LAST, UserSlot
 from tensorgrade.usage import Usage, children_of, descendants_of
+from tests import machine
 
 FAMILY = """
 import os, sys, time
@@ -94,6 +95,99 @@ def test_files_are_counted_where_they_have_no_file_system_of_their_own(tmp_path,
     assert exceeded(usage(tmp_path, tier, disk=2_000_000)) is None
     assert exceeded(usage(tmp_path, tier, disk=500_000)) == ("disk" if seen else None)
     assert exceeded(usage(tmp_path, tier, files=11)) == ("files" if seen else None)
+
+
+HOARD = """
+import mmap, os, sys, time
+for number in range(10):
+    with open(f"{sys.argv[1]}/{number}", "w+b") as file:
+        file.write(bytes(100_000))
+        file.flush()
+        if sys.argv[2] == "mapped":
+            globals()[f"kept{number}"] = mmap.mmap(file.fileno(), 100_000)
+        else:
+            globals()[f"kept{number}"] = os.dup(file.fileno())
+    os.unlink(file.name)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", ["open", "mapped"])
+def test_files_without_a_name_are_counted(tmp_path, how):
+    """A file that was removed takes its room for as long as a process has it open or mapped."""
+    with subprocess.Popen([sys.executable, "-c", HOARD, str(tmp_path), how], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        assert exceeded(usage(tmp_path, disk=2_000_000)) is None
+        assert exceeded(usage(tmp_path, disk=500_000)) == "disk"
+        assert exceeded(usage(tmp_path, files=9)) == "files"
+        assert exceeded(usage(tmp_path, "A", disk=500_000)) is None
+        process.kill()
+
+
+def test_what_the_zygote_has_without_a_name_is_nobodys(tmp_path):
+    """Files that a submission inherits, such as a library that was exchanged meanwhile, do not count."""
+    with (tmp_path / "gone").open("wb") as file:
+        file.write(bytes(1_000_000))
+        (tmp_path / "gone").unlink()
+        seen = usage(tmp_path, disk=500_000)
+        with subprocess.Popen(["sleep", "60"], pass_fds=[file.fileno()]) as process:
+            assert exceeded(seen) is None
+            process.kill()
+
+
+def test_shared_memory_is_no_file(tmp_path):
+    """Memory that processes share, which the kernel calls a removed file, does not count as one."""
+    script = "import mmap, sys; held = mmap.mmap(-1, 10_000_000); print(flush=True); sys.stdin.read()"
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], **streams) as process:
+        process.stdout.readline()
+        assert exceeded(usage(tmp_path, disk=500_000)) is None
+        process.communicate()
+
+
+MEMORY = """
+import os, sys, tempfile
+from pathlib import Path
+from tensorgrade.errors import LimitExceeded
+from tensorgrade.sandbox import Confinement
+from tensorgrade.supervisor import open_zygote
+with open_zygote("B") as zygote, tempfile.TemporaryDirectory() as folder:
+    Path(folder).chmod(0o711)
+    Path(folder, "own").mkdir()
+    limits = {"memory": 256 << 20, "cpu_seconds": 60, "processes": 40}
+    process = zygote.start(Confinement("demo", f"{folder}/own", **limits), seed=0)
+    try:
+        print(process.run_cell(sys.argv[1], seconds=20, output_limit=1000)["outputs"][0]["text"])
+    except LimitExceeded as failure:
+        print(failure.limit)
+    process.close()
+"""
+FORKS = """
+import os, time
+held = bytearray({own} << 20)
+for _ in range(8):
+    if os.fork() == 0:
+        {then}
+        time.sleep(3)
+        os._exit(0)
+time.sleep(2)
+print("within")
+"""
+
+
+@pytest.mark.skipif(not machine.available(), reason="other machines are made by root")
+@pytest.mark.parametrize(
+    ("own", "then", "said"),
+    [
+        (1, "more = bytearray(100 << 20)", "memory"),
+        (120, "held[::4096] = b'x' * len(held[::4096])", "memory"),
+        (120, "pass", "within"),
+    ],
+)
+def test_memory_is_summed_where_root_may_not_look_into_processes(own, then, said):
+    """Root of a container has no power to trace; what forks take for themselves is counted all the same."""
+    assert machine.run(MEMORY, FORKS.format(own=own, then=then), container=True).strip() == said
 
 
 # ------------------------------------------------------------------------------------------- user ids

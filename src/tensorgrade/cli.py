@@ -195,7 +195,8 @@ def doctor(folder: Path, as_json: bool, require: Tier | None) -> None:
             click.echo(f"{'yes' if check.holds else 'NO ':4} {check.name}: {check.seen}")
             if not check.holds:
                 click.echo(f"     to mend it: {check.fix}")
-        click.echo(f"Tier {report.tier} is possible here." if report.tier else "Nothing can be graded here.")
+        refused = f"Tier {require} is not possible here." if require else "Nothing can be graded here."
+        click.echo(f"Tier {report.tier} is possible here." if report.tier else refused)
     sys.exit(0 if report.healthy and (require or report.tier != "C") else 1)
 
 

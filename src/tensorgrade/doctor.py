@@ -50,6 +50,7 @@ _TO_GET = {
     ),
     "C": "Linux",
 }
+_TO_GET_PYTHON = "install Python and tensorgrade where this user can read and run them, not in another's home folder"
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,9 @@ def examine(hidden: list[Path], wanted: Tier | None = None) -> Report:
     """
     checks = list(_versions())
     for tier in (wanted,) if wanted else _TIERS:
+        if not os.access(sys.executable, os.X_OK):
+            checks.append(Check(f"tier {tier}", False, f"{sys.executable} cannot be run", _TO_GET_PYTHON))
+            continue
         try:
             zygote = open_zygote(tier)
         except ConfinementError as error:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import signal
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from .exercise import Exercise, Language
 from .findings import Finding, Mismatch, finding
 from .limits import Allowance
 from .submission import Machine, Submission
-from .testrun import last_line, run_tests, start_once
+from .testrun import run_tests, start_once
 from .verdict import ClauseVerdict, Status, Verdict, not_run
 
 GRADER_SECONDS = 60.0
@@ -136,22 +137,20 @@ class _GraderRun:
         """Note what is wrong with the grader; that flags the exercise."""
         self._faults.append(f"{self._grader}: {fault}")
 
-    def note(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    def note(self, item: pytest.Item, phase: str, error: BaseException | None, *, skipped: bool = False) -> None:
         """Note what became of a phase of a test."""
-        if call.when != "setup":
+        if phase != "setup":
             self._waiting.pop(item.nodeid, None)
         outcomes = self._outcomes.get(_clause_of_item(item))
         if outcomes is None:
             self.note_fault(f"{item.name} belongs to no clause of {self._exercise.id}")
-            return
-        error = call.excinfo.value if call.excinfo else None
-        if report.passed and not hasattr(report, "wasxfail"):
-            if call.when == "call":
-                outcomes.append((Status.PASSED, None))
-        elif report.skipped or report.passed:
+        elif skipped:
             outcomes.append((Status.NOT_RUN, None))
             if self._ended is None:
                 self.note_fault(f"{item.name} was skipped")
+        elif error is None:
+            if phase == "call":
+                outcomes.append((Status.PASSED, None))
         elif isinstance(error, SubmissionFailure):
             outcomes.append((Status.FAILED, self._failure(error)))
         elif isinstance(error, Mismatch):
@@ -160,7 +159,15 @@ class _GraderRun:
             outcomes.append((Status.FAILED, finding("check")))
         else:
             outcomes.append((Status.NOT_RUN, None))
-            self.note_fault(f"{item.name}: {last_line(report.longreprtext)}")
+            self.note_fault(f"{item.name}: {self._told(error)}")
+
+    def _told(self, error: BaseException) -> str:
+        """What went wrong in the grader, and in which line of it."""
+        lines = [
+            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(self._grader)
+        ]
+        place = f"line {lines[-1]}: " if lines else ""
+        return place + traceback.format_exception_only(error)[-1].strip()
 
     def _failure(self, error: SubmissionFailure) -> Finding:
         """What a lost answer means: a time-out ends the run, since others would follow; so do several crashes."""

@@ -23,8 +23,10 @@ from dataclasses import asdict, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from .errors import EngineError
+from .course import Course
+from .errors import AuthorError, EngineError
 from .job import Graded, Job, Settings
+from .late import late_imports
 from .sandbox import Tier
 from .slots import UserSlot
 from .supervisor import Zygote, open_zygote
@@ -67,7 +69,7 @@ class WorkerPool:
         The future raises `EngineError` when workers die for no grader's sake, and whatever `tensorgrade.runner.grade`
         raises.
         """
-        self._started()
+        self._started().warm_up(_late_imports(job))
         assert self._threads is not None  # it was started
         return self._threads.submit(self._grade, job)
 
@@ -143,6 +145,13 @@ class WorkerPool:
         self._of_thread.worker = None
 
 
+def _late_imports(job: Job) -> tuple[str, ...]:
+    try:
+        return late_imports(Course(job.course).load(job.assignment) if job.assignment else None)
+    except AuthorError:  # the job ends with it
+        return ()
+
+
 def _processors() -> int:
     return len(os.sched_getaffinity(0))
 
@@ -154,11 +163,11 @@ class _Origin:
         self.zygote = zygote
         self._template: subprocess.Popen[bytes] | None = None
 
-    def warm_up(self) -> None:
+    def warm_up(self, modules: tuple[str, ...]) -> None:
         """Let both import what they need, side by side; nothing is imported before, and perhaps nothing is needed."""
         if self._template is not None:
             return
-        self.zygote.preload()
+        self.zygote.preload(modules)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._template = subprocess.Popen(
@@ -171,8 +180,7 @@ class _Origin:
             )
 
     def worker(self) -> _Worker:
-        """Fork a worker with a zygote of its own."""
-        self.warm_up()
+        """Fork a worker with a zygote of its own; `warm_up` comes first."""
         slot = UserSlot() if self.zygote.facts.user is not None else None
         facts, zygote = self.zygote.fork(slot.user if slot else None)
         jobs, theirs = socket.socketpair()

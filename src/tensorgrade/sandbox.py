@@ -35,9 +35,13 @@ Tier = Literal["A", "B", "C"]
 
 _SYSTEM = (
     *("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64"),
-    *("/usr/libexec", "/usr/share", "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64", "/usr/local/share"),
-    *("/etc/alternatives", "/etc/fonts", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types", "/etc/ssl"),
+    *("/usr/libexec", "/usr/share", "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64"),
+    *("/usr/local/share/fonts", "/usr/local/share/zoneinfo"),
+    *("/etc/alternatives", "/etc/fonts", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types"),
+    *("/etc/ssl/certs", "/etc/ssl/openssl.cnf"),
 )
+"""Not all of /usr/local/share, where nbgrader's exchange lies, and not the keys in /etc/ssl/private."""
+
 NOT_BESIDE_NOTEBOOKS = (".ipynb", "timestamp.txt")
 """Endings of files that a submission does not get copies of: notebooks, and what nbgrader's exchange puts there."""
 
@@ -124,6 +128,11 @@ class Settled:
     def alone(self) -> bool:
         """Whether no process or file of others belongs to the user id of a submission process."""
         return self.site.tier == "A" or self.site.user is not None
+
+    @property
+    def own_terminals(self) -> bool:
+        """Whether no terminal of others can be opened by a submission process that may open terminals."""
+        return self.site.tier == "A" or (self.site.user is not None and not self.kept_capabilities)
 
 
 def runtime_paths() -> tuple[str, ...]:
@@ -290,7 +299,7 @@ def _restrict(settled: Settled, confinement: Confinement, home: str) -> None:
     rights += [(path, privileges.DEVICE) for path in settled.site.devices]
     rights += [(path, privileges.READ) for path in _PROCESS_FACTS]
     rights += [(home, privileges.OWN)]
-    if confinement.programs:
+    if confinement.programs and settled.own_terminals:
         rights += [(path, privileges.DEVICE) for path in ("/dev/ptmx", "/dev/pts", "/dev/tty")]
     if settled.site.tier == "A":
         folders = ("/dev/shm", temporary_folder(settled.runtime))

@@ -20,6 +20,7 @@ import inspect
 import linecache
 import os
 import pdb
+import subprocess
 import sys
 import traceback
 from collections.abc import Coroutine, Iterator
@@ -27,12 +28,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, cast
 
+from ipykernel import zmqshell
 from ipykernel.compiler import XCachingCompiler
 from ipykernel.eventloops import enable_gui
 from ipykernel.kernelbase import Kernel
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core import async_helpers, debugger
 from IPython.core.profiledir import ProfileDir
+from IPython.utils import process
 from jupyter_client.session import Session
 from traitlets.config import Config
 
@@ -284,6 +287,7 @@ def _make_ipython(wire: _Wire, kernel: _Kernel) -> Any:
         config=config, kernel=kernel, compiler_class=XCachingCompiler, ipython_dir="", profile_dir=ProfileDir()
     )
     _replace_debugger()
+    vars(zmqshell)["system"] = _run_program
     shell.enable_gui = functools.partial(enable_gui, kernel=kernel)
     shell.history_manager.outputs = _NoOutputHistory()
     shell.extension_manager.load_extension("storemagic")
@@ -297,6 +301,26 @@ def _replace_debugger() -> None:
     """Let ``pdb`` be IPython's, as ``IPKernelApp.init_pdb`` does."""
     vars(debugger)["Pdb"] = vars(pdb)["Pdb"] = debugger.InterruptiblePdb
     vars(pdb)["set_trace"] = debugger.set_trace
+
+
+def _run_program(command: str) -> int:
+    """Run a shell command, ``!command`` in a cell; its output comes by a pipe where no terminal can be opened."""
+    try:
+        os.close(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return _run_by_pipe(command)
+    return int(process.system(command))
+
+
+def _run_by_pipe(command: str) -> int:
+    with subprocess.Popen(
+        ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as program:
+        assert program.stdout is not None  # it is the pipe
+        for line in program.stdout:
+            sys.stdout.write(line.decode("utf-8", "replace"))
+            sys.stdout.flush()
+    return program.returncode
 
 
 def _forget_ipython(shell: Any) -> None:

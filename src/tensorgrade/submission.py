@@ -219,7 +219,8 @@ class _ModulesUnder:
         return self._loaded
 
     def _contains(self, module: object) -> bool:
-        return isinstance(module, ModuleType) and str(getattr(module, "__file__", None)).startswith(self._inside)
+        file = getattr(module, "__file__", None)
+        return isinstance(file, str) and file.startswith(self._inside) and isinstance(module, ModuleType)
 
 
 def _asked_in_vain(answer: Message) -> str | None:

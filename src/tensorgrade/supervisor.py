@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -15,19 +16,17 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
-from .errors import (
-    ConfinementError,
-    EngineError,
-)
+from .errors import ConfinementError, EngineError
 from .processes import START_SECONDS, RawStream, SubmissionProcess, process_id
 from .sandbox import NOT_BESIDE_NOTEBOOKS, Confinement, Site, Tier
 from .slots import UserSlot
 from .usage import Usage, children_of
+from .zygote import ALLOCATION
 
 _PACKET = 1 << 16
 _BLOCK = 4096  # what a file takes at least, in bytes
@@ -194,18 +193,21 @@ class Zygote(ZygoteHandle):
         super().__init__(ZygoteFacts(tier, site.user), control)
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
         module = ["-m", "tensorgrade.zygote", str(theirs.fileno()), json.dumps(asdict(site))]
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-Xfrozen_modules=off", *module],
-            env=_clean_environment(devices),
-            cwd="/",
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=self._messages,
-            stderr=self._messages,
-            umask=0o022,  # with a stricter one of ours, submissions could not read their root in tier A
-            start_new_session=True,
-        )
-        theirs.close()
+        with theirs, contextlib.ExitStack() as on_failure:
+            if self._slot is not None:
+                on_failure.callback(self._slot.release)
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-Xfrozen_modules=off", *module],
+                env=_clean_environment(devices),
+                cwd="/",
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._messages,
+                stderr=self._messages,
+                umask=0o022,  # with a stricter one of ours, submissions could not read their root in tier A
+                start_new_session=True,
+            )
+            on_failure.pop_all()
 
     def wait_until_settled(self) -> None:
         """Wait until the zygote has tried whether it can confine; raises `ConfinementError` when it cannot."""
@@ -224,12 +226,12 @@ class Zygote(ZygoteHandle):
         """Whether its process is gone, as after it was killed."""
         return self._process.poll() is not None
 
-    def preload(self) -> None:
-        """Let it import what submissions need, which takes seconds, while its owner does something else."""
+    def preload(self, modules: Sequence[str] = ()) -> None:
+        """Let it import what submissions need, and `modules`: for seconds, while its owner does something else."""
         self.wait_until_settled()
         if not self._preloading:
             self._preloading = True
-            self._control.send(b"{}")
+            self._control.send(json.dumps({"import": modules}).encode())
 
     def wait_until_ready(self) -> None:
         """Wait until it has settled, and then as every handle does."""
@@ -329,6 +331,17 @@ def _ordinary_files(folder: Path) -> Iterator[Path]:
                 yield path
 
 
+def _has_huge_pages() -> bool:
+    """Whether the kernel gives them to whoever asks, and the C library asks when told to."""
+    try:
+        library = os.confstr("CS_GNU_LIBC_VERSION") or ""
+        available = "[never]" not in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text()
+    except (OSError, ValueError):  # no such kernel, no such library
+        return False
+    version = re.fullmatch(r"glibc (\d+)\.(\d+)", library)
+    return available and version is not None and (int(version[1]), int(version[2])) >= (2, 35)
+
+
 def _clean_environment(devices: tuple[str, ...]) -> dict[str, str]:
     """The environment of student code: nothing of ours, and nothing that says that it is being graded."""
     return {
@@ -342,6 +355,7 @@ def _clean_environment(devices: tuple[str, ...]) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "PYTHONDONTWRITEBYTECODE": "1",
+        **(ALLOCATION if _has_huge_pages() else {}),
         "PYTHONHASHSEED": "0",
         "JPY_PARENT_PID": "1",
         **{name: os.environ[name] for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE") if name in os.environ},

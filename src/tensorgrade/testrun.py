@@ -4,9 +4,11 @@ Trusted side. To start pytest takes longer than to run a grader's tests, so one 
 graders, and the code of a grader is compiled once. The grader itself is loaded anew for each submission: its modules,
 parameters and fixtures are new objects, and `_contained` undoes what a run changes in this process.
 
-What is kept is out of a grader's reach as long as it neither asks for `request`, which leads to pytest's own objects,
-nor brings plugins. A grader that does, one that cannot be loaded, and a folder with a ``conftest.py`` get a pytest of
-their own for each submission, with everything that pytest has. No verdict depends on which of the two it was.
+What is kept runs plain tests: functions that are parametrized at most, with fixtures of ours and of their grader. To
+report on a test takes pytest longer than to run it, so that plain ones are run without (`_KeptPytest`). Of pytest's own
+fixtures they have ``monkeypatch`` alone: ``request`` would lead them to what is kept. A grader with other tests or
+plugins, one that cannot be loaded, and a folder with a ``conftest.py`` get a pytest of their own for each submission,
+with everything that pytest has. No verdict depends on which of the two it was.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import random
 import sys
 import tempfile
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -38,8 +40,15 @@ MAX_RUNS = 20
 
 _WITHOUT = ("cacheprovider", "terminal", "faulthandler", "unraisableexception", "threadexception")
 _WITHOUT_IN_KEPT = ("logging", "debugging", "doctest")
-_BEYOND_KEPT = frozenset({"request", "pytestconfig", "caplog", "doctest_namespace"})
-"""Fixtures that lead to what is kept, or that belong to the plugins which it is without."""
+_PYTESTS_FIXTURES = frozenset(
+    {
+        *("cache", "pytestconfig", "request", "subtests", "doctest_namespace", "testdir", "pytester", "linecomp"),
+        *("capfd", "capfdbinary", "caplog", "capsys", "capsysbinary", "capteesys", "recwarn"),
+        *("record_property", "record_testsuite_property", "record_xml_attribute"),
+        *("tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory"),
+    }
+)
+"""What plain tests do not ask for: all fixtures of pytest but ``monkeypatch``."""
 _KEEPS = pytest.version_tuple >= (9, 1)
 """Whether a pytest is kept: one before 9.1 goes by a module's name and finds the fixtures of its earlier copies."""
 
@@ -61,8 +70,8 @@ class Run(Protocol):
     def prepare(self) -> None:
         """Raise `pytest.skip.Exception` if no more tests can run."""
 
-    def note(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-        """Note the outcome of a phase of a test."""
+    def note(self, item: pytest.Item, phase: str, error: BaseException | None, *, skipped: bool = False) -> None:
+        """Note how a phase of a test ended: ``setup``, ``call`` or ``teardown``."""
 
     def note_fault(self, fault: str) -> None:
         """Note what is wrong with the grader."""
@@ -75,7 +84,7 @@ def run_tests(grader: Path, run: Run, seed: int) -> int | pytest.ExitCode:
     if status is not None:
         return status
     with _contained(grader.parent, seed):
-        return pytest.main(_arguments(grader.parent, grader), plugins=[_Plugin(run)])
+        return pytest.main(_arguments(grader.parent, grader), plugins=[_ReportingPlugin(run)])
 
 
 def start_once() -> None:
@@ -83,17 +92,10 @@ def start_once() -> None:
 
     Starts no threads and runs nothing backward, so that the process can be forked afterwards.
     """
-    torch.testing.assert_close(torch.zeros(1), torch.zeros(1))  # imports sympy
     with tempfile.TemporaryDirectory() as folder, _contained(Path(folder), 0):
         _KeptPytest(Path(folder)).close()
     gc.collect()
     gc.freeze()  # what is there by now stays, and need not be looked at again and again
-
-
-def last_line(text: str) -> str:
-    """The line of a traceback that says what happened."""
-    lines = [line.removeprefix("E").strip() for line in text.splitlines() if line.startswith("E ")]
-    return (lines or text.strip().splitlines() or ["no message"])[-1]
 
 
 def _arguments(folder: Path, *more: object, without: tuple[str, ...] = (), capture: str = "sys") -> list[str]:
@@ -104,11 +106,17 @@ def _arguments(folder: Path, *more: object, without: tuple[str, ...] = (), captu
     return [*map(str, more), *places, *modes, *plugins]
 
 
-class _Plugin:
-    """What a pytest has of ours: fixtures of the current run, and hooks that tell it what happens."""
+def _last_line(text: str) -> str:
+    """The line of a traceback that says what happened."""
+    lines = [line.removeprefix("E").strip() for line in text.splitlines() if line.startswith("E ")]
+    return (lines or text.strip().splitlines() or ["no message"])[-1]
 
-    def __init__(self, run: Run | None = None) -> None:
-        self.run = run
+
+class _Plugin:
+    """What every pytest has of ours: the fixtures of the current run."""
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
         self._test = ""
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -124,6 +132,27 @@ class _Plugin:
         """A seeded source of inputs: the same at each regrade, and unpredictable without the grader's file."""
         return self._current().generator(self._test)
 
+    def prepare(self, item: pytest.Item) -> None:
+        """Do what comes before each test."""
+        self._test = item.name
+        self._current().prepare()
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        if self.run is not None:
+            self.run.note_fault(f"pytest failed: {_last_line(str(excrepr))}")
+
+    def _current(self) -> Run:
+        assert self.run is not None
+        return self.run
+
+
+class _ReportingPlugin(_Plugin):
+    """For a pytest that runs its tests and reports on them itself."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:
         with self._current().running():
@@ -131,32 +160,54 @@ class _Plugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        self._test = item.name
-        self._current().prepare()
+        self.prepare(item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        self._current().note(item, call, report)
+        error = call.excinfo.value if call.excinfo else None
+        # a test that was expected to fail, and does not, has no error even where that counts as failed
+        skipped = report.skipped or hasattr(report, "wasxfail") or (report.failed and error is None)
+        self._current().note(item, call.when, error, skipped=skipped)
         return report
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if self.run is not None:
-            self.run.expect(session.items)
+        self._current().expect(session.items)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if self.run is not None and report.failed:
-            self.run.note_fault(f"the grader cannot be loaded: {last_line(report.longreprtext)}")
+        if report.failed:
+            self._current().note_fault(f"the grader cannot be loaded: {_last_line(report.longreprtext)}")
 
-    def pytest_internalerror(self, excrepr: object) -> None:
-        if self.run is not None:
-            self.run.note_fault(f"pytest failed: {last_line(str(excrepr))}")
 
-    def _current(self) -> Run:
-        assert self.run is not None
-        return self.run
+class _PlainPlugin(_Plugin):
+    """For a pytest that runs plain tests: the steps of pytest's own protocol, without reports."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        run, state = self._current(), item.session._setupstate
+
+        def set_up() -> None:
+            self.prepare(item)
+            state.setup(item)
+
+        if self._ends_well(item, "setup", set_up):
+            with run.running():
+                self._ends_well(item, "call", item.runtest)
+        self._ends_well(item, "teardown", lambda: state.teardown_exact(nextitem))
+        return True
+
+    def _ends_well(self, item: pytest.Item, phase: str, step: Callable[[], object]) -> bool:
+        error: BaseException | None = None
+        try:
+            step()
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise
+        except BaseException as raised:  # noqa: BLE001 - whatever it is, the run judges it
+            error = raised
+        self._current().note(item, phase, error, skipped=isinstance(error, pytest.skip.Exception))
+        return error is None
 
 
 # ------------------------------------------------------------------------------------------ the kept pytest
@@ -166,7 +217,7 @@ class _KeptPytest:
     """A pytest that was started once and runs one grader of its folder after the other."""
 
     def __init__(self, folder: Path) -> None:
-        self._plugin = _Plugin()
+        self._plugin = _PlainPlugin()
         arguments = _arguments(folder, folder, "--noconftest", without=_WITHOUT_IN_KEPT, capture="no")
         self._config = _prepareconfig(arguments, [self._plugin])
         self._config._do_configure()
@@ -200,7 +251,7 @@ class _KeptPytest:
 
     def _collect(self, grader: Path) -> bool:
         """Load `grader`; whether it has tests that can run here."""
-        self._session.testsfailed = 0
+        self._session.testsfailed = 0  # to load
         try:
             self._session.perform_collect([str(grader)])
         except BaseException:  # noqa: BLE001 - whatever it is, a pytest of its own will tell
@@ -224,11 +275,15 @@ class _KeptPytest:
         finally:
             self._plugin.run = None
             self._session.items = []
-        return pytest.ExitCode.TESTS_FAILED if self._session.testsfailed else pytest.ExitCode.OK
+        return pytest.ExitCode.OK
 
 
 def _is_plain(item: pytest.Item) -> bool:
-    return _BEYOND_KEPT.isdisjoint(getattr(item, "fixturenames", _BEYOND_KEPT))
+    return (
+        type(item) is pytest.Function
+        and all(mark.name in ("parametrize", "usefixtures") for mark in item.iter_markers())
+        and _PYTESTS_FIXTURES.isdisjoint(item.fixturenames)
+    )
 
 
 _kept: dict[Path, _KeptPytest] = {}
@@ -331,7 +386,8 @@ def _forget(folder: Path, names: Iterable[str]) -> None:
     """Drop the modules of `folder`: graders are loaded anew for each submission, and others may have their names."""
     inside = f"{folder}{os.sep}"
     for name in names:
-        if str(getattr(sys.modules[name], "__file__", None)).startswith(inside):
+        file = getattr(sys.modules[name], "__file__", None)
+        if isinstance(file, str) and file.startswith(inside):
             del sys.modules[name]
 
 

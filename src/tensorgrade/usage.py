@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import secrets
 import stat
 import tempfile
@@ -37,6 +38,7 @@ class Usage:
         self._confinement = confinement
         self._user = user
         self._inherited = _memory(zygote)
+        self._inherited_files = {} if tier == "A" else _unlinked(zygote)
 
     def check(self) -> None:
         """Raise `LimitExceeded` when the processes together use too much memory, tasks or disk."""
@@ -48,14 +50,24 @@ class Usage:
         if sum(map(_tasks, processes)) > self._confinement.processes:
             raise LimitExceeded("processes")
         if self._tier != "A":
-            self._check_disk()
+            self._check_disk(processes)
 
     def _proportional(self, processes: set[int]) -> int:
-        return sum(map(_proportional_memory, processes)) - self._inherited
+        """What the processes use together, pages that they share counted once as far as the kernel tells that."""
+        shares = [_proportional_memory(process) for process in processes]
+        known = [share for share in shares if share is not None]
+        if len(known) == len(shares):
+            return sum(known) - self._inherited
+        return sum(_memory_since_fork(process) for process in processes)
 
-    def _check_disk(self) -> None:
+    def _check_disk(self, processes: set[int]) -> None:
         shared = [] if self._user is None else shared_memory_of(self._user)
-        bytes_used, files = sum(map(_disk, shared)), len(shared)
+        unlinked: dict[_Inode, int] = {}
+        for process in processes:
+            for inode, size in _unlinked(process).items():
+                if inode not in self._inherited_files:
+                    unlinked[inode] = max(size, unlinked.get(inode, 0))
+        bytes_used, files = sum(map(_disk, shared)) + sum(unlinked.values()), len(shared) + len(unlinked)
         for facts in _contents_of(self._confinement.folder):
             files += 1
             bytes_used += facts.st_blocks * 512
@@ -170,9 +182,59 @@ def _memory(process: int) -> int:
     return _kilobytes(f"/proc/{process}/status", ("RssAnon:", "RssShmem:")) << 10
 
 
-def _proportional_memory(process: int) -> int:
-    """The same with shared pages divided by the number of processes that share them; slower to find out."""
+def _proportional_memory(process: int) -> int | None:
+    """The same with shared pages divided by the number of processes that share them; slower to find out.
+
+    None where this is not told: to a root without the power to trace, as containers have it.
+    """
+    try:
+        Path(f"/proc/{process}/smaps_rollup").open().close()
+    except PermissionError:
+        return None
+    except OSError:
+        return 0
     return _kilobytes(f"/proc/{process}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:")) << 10
+
+
+def _memory_since_fork(process: int) -> int:
+    """About the bytes that a process does not share with its parent, from what everybody may know.
+
+    It shares no page that it has faulted in, and none that it has beyond those of its parent.
+    """
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    parent, faults = int(fields[1]), int(fields[7])
+    used = _memory(process)
+    return max(used - _memory(parent), min(used, faults * resource.getpagesize()), 0)
+
+
+_Inode = tuple[int, int]
+"""The numbers of a file's device and of the file there."""
+
+
+def _unlinked(process: int) -> dict[_Inode, int]:
+    """The files that a process has open or mapped although they have no name any more, and their bytes.
+
+    Empty where this is not told: to a root without the power to trace, as containers have it.
+    """
+    found: dict[_Inode, int] = {}
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/maps").read_text().splitlines():
+            if line.endswith(" (deleted)") and not line.endswith(" /dev/zero (deleted)"):  # that is shared memory
+                place, _, _, device, inode, *_ = line.split()
+                begin, end = (int(address, 16) for address in place.split("-"))
+                major, minor = (int(number, 16) for number in device.split(":"))
+                key = os.makedev(major, minor), int(inode)
+                found[key] = found.get(key, 0) + end - begin
+    with contextlib.suppress(OSError):
+        for descriptor in os.listdir(f"/proc/{process}/fd"):
+            with contextlib.suppress(OSError):
+                facts = Path(f"/proc/{process}/fd/{descriptor}").stat()
+                if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 0:
+                    found[facts.st_dev, facts.st_ino] = facts.st_blocks * 512
+    return found
 
 
 def _kilobytes(file: str, keys: tuple[str, ...]) -> int:

@@ -9,6 +9,7 @@ its workers end with their sockets.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import select
@@ -22,12 +23,15 @@ from typing import Any
 
 WATCHDOG_SECONDS = 900.0
 """How long judging may take beyond twice the notebook's time, before a worker that hangs ends itself."""
+GARBAGE = (50_000, 20, 100)
+"""Thresholds of the garbage collection: judging makes many objects, and few that only it can find."""
 
 
 def main(descriptor: int) -> None:
     """Import what grading needs, and fork a worker for each packet until the other side closes the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever owns us, and ends us in order
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # workers that end are nobody's to wait for
+    gc.disable()  # what is imported stays
     import torch
 
     torch.set_num_threads(1)  # workers share the processors; and a pool of threads would not survive a fork
@@ -35,6 +39,8 @@ def main(descriptor: int) -> None:
     from .grading import warm_up
 
     warm_up()
+    gc.enable()
+    gc.set_threshold(*GARBAGE)
     control = socket.socket(fileno=descriptor)
     while packet := _receive(control):
         facts, (jobs, zygote) = packet

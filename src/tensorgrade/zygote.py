@@ -5,16 +5,17 @@ Untrusted side, but it runs no student code itself: ``python -I -m tensorgrade.z
 the gradebook. It stays single-threaded and runs no torch operation that starts threads, so that its forks are sound.
 
 It says ``settled`` when a fork on trial could be confined as its site (JSON) wants it, or ``refused`` and why; then
-it waits for a first packet, imports everything and says ``ready``. Requests on the socket (one JSON packet each):
-``fork`` with the descriptors of a submission process's socket, stdout and stderr, and of an archive with its files, if
-it has any; ``end`` kills that process with all that it left, collects its status, and only then frees its process id;
-``zygote`` forks another zygote, which serves the socket that comes along.
+it waits for a first packet, imports what that names beside the usual, and says ``ready``. Requests on the socket (one
+JSON packet each): ``fork`` with the descriptors of a submission process's socket, stdout and stderr, and of an archive
+with its files, if it has any; ``end`` kills that process with all that it left, collects its status, and only then
+frees its process id; ``zygote`` forks another zygote, which serves the socket that comes along.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import random
@@ -32,6 +33,10 @@ from . import namespaces, sandbox
 if TYPE_CHECKING:
     from .shell import Shell
 
+ALLOCATION = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""Settings with which glibc keeps Python's objects in huge pages, if there are any. A fork then copies far fewer
+entries of page tables, which is most of what it costs (https://docs.kernel.org/admin-guide/mm/transhuge.html)."""
+
 _PACKET = 1 << 16
 _ROUNDS = 10
 _TRIAL = sandbox.Confinement(name="trial", folder="", memory=1 << 30, cpu_seconds=60)
@@ -40,6 +45,8 @@ _TRIAL = sandbox.Confinement(name="trial", folder="", memory=1 << 30, cpu_second
 def main(descriptor: int, site: sandbox.Site) -> None:
     """Settle, preload, and answer requests until the other side closes the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trusted side, which ends us in order
+    for name in ALLOCATION:  # for this process, not for the programs of submissions
+        os.environ.pop(name, None)
     try:
         settled = sandbox.settle(site, descriptor)
         _try(settled)
@@ -48,11 +55,13 @@ def main(descriptor: int, site: sandbox.Site) -> None:
         return
     control = socket.socket(fileno=descriptor)
     _send(control, {"settled": settled.runtime})
-    if _receive(control) is None:  # to be told to preload: a run that finds all results in the store needs no torch
+    told = _receive(control)
+    if told is None:  # to be told to preload: a run that finds all results in the store needs no torch
         return
-    shell = _preload()
-    gc.collect()
+    gc.disable()  # what is imported stays
+    shell = _preload(told[0]["import"])
     gc.freeze()
+    gc.enable()
     _send(control, {"ready": len(os.listdir("/proc/self/task"))})
     _serve(control, settled, shell)
 
@@ -131,15 +140,15 @@ def _run_trial(settled: sandbox.Settled, confinement: sandbox.Confinement, sayin
         os._exit(0)
 
 
-def _preload() -> Shell:
+def _preload(modules: list[str]) -> Shell:
+    """Import what all forks need, and `modules`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import torch
 
         torch.set_num_threads(1)  # before the first operation: a pool of threads would not survive the fork
-        # building an optimizer imports torch._dynamo, and assert_close imports sympy: seconds that each child would pay
-        torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-        torch.testing.assert_close(torch.zeros(1), torch.zeros(1))
+        for module in modules:
+            importlib.import_module(module)
         import torch.func
         import torch.utils.data
 
@@ -252,3 +261,4 @@ def _remove_shared_memory(user: int) -> None:
 if __name__ == "__main__":
     settings = json.loads(sys.argv[2])
     main(int(sys.argv[1]), sandbox.Site(**{**settings, "devices": tuple(settings["devices"])}))
+    os._exit(0)  # all is said; taking this interpreter apart would take a while

@@ -175,8 +175,8 @@ _EMBEDDED = re.compile(r"data:(image/[a-z]+);base64,(.*)", re.DOTALL)
 _BOX = "overflow: auto"
 """Cuts off what leaves a cell: TeX can move what it shows far beyond its place."""
 _TEX_POWERS = re.compile(
-    r"\\(href|style|class|cssId|mmlToken|require|def|let|newcommand|renewcommand|newenvironment|renewenvironment)"
-    r"(?![A-Za-z])"
+    r"\\(href|style|class|cssId|mmlToken|require|def|let|newcommand|renewcommand|newenvironment|renewenvironment"
+    r"|DeclareMathOperator|Newextarrow|definecolor)(?![A-Za-z])"
 )
 """Commands that make links and attributes, load code, or change what the commands of other cells mean."""
 
