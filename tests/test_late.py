@@ -1,57 +1,59 @@
-"""Which modules a zygote imports before it forks."""
+"""Which modules are imported before forks."""
 
+import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
-from tensorgrade.late import late_imports
+from tensorgrade.late import LateImports
 
-ANSWERS = {
+COMPILER, TENSORS = "torch._dynamo", "torch.distributed.tensor"
+FEATURES = {
     "plain": ("torch.einsum('ij,jk->ik', torch.eye(2), torch.eye(2))", ()),
     "module": ("torch.nn.DataParallel(torch.nn.Linear(2, 2))(torch.ones(1, 2)).sum().backward()", ()),
+    "backward": ("x = torch.ones(2, requires_grad=True)\n(2 * x).backward(torch.ones(2))", ()),
+    "grad": ("x = torch.ones(2, requires_grad=True)\ntorch.autograd.grad(2 * x, x, torch.ones(2))", ()),
     "vmap": ("torch.vmap(torch.sin)(torch.ones(2))", ()),
-    "optimizer": ("torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])", ("torch._dynamo",)),
-    "transform": ("torch.func.vjp(torch.sin, torch.ones(2))", ("torch._dynamo",)),
-    "comparison": ("torch.testing.assert_close(torch.ones(1), torch.ones(1))", ("torch.distributed.tensor",)),
-    "functional": (
-        "torch.autograd.functional.vjp(torch.sin, torch.ones(2), torch.ones(2))",
-        ("torch.distributed.tensor",),
-    ),
+    "functional": ("torch.autograd.functional.vjp(torch.sin, torch.ones(2), torch.ones(2))", ()),
+    "work": ("from tensorgrade.work import measure\nmeasure(torch.eye, 3)", ()),
+    "optimizer": ("torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])", (COMPILER,)),
+    "transform": ("torch.func.vjp(torch.sin, torch.ones(2))", (COMPILER,)),
+    "comparison": ("torch.testing.assert_close(torch.ones(1), torch.ones(1))", (TENSORS,)),
 }
 
 
-@pytest.fixture
-def assignment(make_course, exercise_text):
-    """An assignment whose solution uses a feature of torch."""
-
-    def make(feature):
-        loaded = make_course({"task": (exercise_text("values"), "def test_values(): ...")}).load("demo")
-        answered = loaded.exercise("task").model_copy(update={"solution": f"import torch\n{feature}"})
-        return replace(loaded, exercises=(answered,))
-
-    return make
-
-
-@pytest.mark.parametrize(("feature", "modules"), ANSWERS.values(), ids=ANSWERS)
-def test_features_of_the_answers_tell(assignment, feature, modules):
-    """What an assignment's own answers use is imported, and nothing else."""
-    assert late_imports(assignment(feature)) == modules
+@pytest.mark.parametrize(("feature", "modules"), FEATURES.values(), ids=FEATURES)
+def test_features_of_answers_and_graders_tell(make_course, exercise_text, feature, modules):
+    """What an answer uses is imported for submissions; what a grader uses, for both, since its probes run there."""
+    answer = exercise_text("values").replace("solution: pass", f"solution: {json.dumps(feature)}")
+    course = make_course({"task": (answer, "def test_values(): ...")})
+    assert LateImports.of(course, "demo") == LateImports(modules, ())
+    course = make_course({"task": (exercise_text("values"), f"def probe(student):\n    {feature!r}")})
+    if "\n" not in feature:
+        assert LateImports.of(course, "demo") == LateImports(modules, modules)
 
 
-def test_without_an_assignment_all_is_imported():
-    """Nobody knows what an ordinary notebook needs."""
-    assert set(late_imports(None)) == {"torch._dynamo", "torch.distributed.tensor"}
+def test_without_an_assignment_all_is_imported(make_course, exercise_text):
+    """Nobody knows what an ordinary notebook needs, or one whose assignment cannot be read."""
+    course = make_course({"task": (exercise_text("values"), "")})
+    assert LateImports.of(course, None).submissions == (COMPILER, TENSORS)
+    assert LateImports.of(course, "unknown").submissions == (COMPILER, TENSORS)
 
 
-USE = "import importlib, sys, torch\nfor name in {modules}: importlib.import_module(name)\nbefore = set(sys.modules)\n"
-USE += "{feature}\nprint(len(set(sys.modules) - before))"
+USE = """
+import json, sys, torch
+from tensorgrade.zygote import _preload
+_preload(json.loads(sys.argv[1]))
+before = set(sys.modules)
+exec(sys.argv[2])
+print(len(set(sys.modules) - before))
+"""
 
 
-@pytest.mark.parametrize(("feature", "modules"), ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(("feature", "modules"), FEATURES.values(), ids=FEATURES)
 def test_nothing_large_is_left_to_import(feature, modules):
-    """With the modules that are named, the feature imports next to nothing more."""
-    code = USE.format(modules=modules, feature=feature)
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    """With these modules and the usual, the feature imports next to nothing more in each fork."""
+    command = [sys.executable, "-c", USE, json.dumps(modules), feature]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(told.stdout) < 20

@@ -1,6 +1,5 @@
 """create/eye: the n by m identity matrix of a dtype, vectorised."""
 
-import pytest
 import torch
 
 from tensorgrade import expect
@@ -22,19 +21,19 @@ DTYPES = [
 ]
 
 
-@pytest.mark.parametrize(("n", "m"), SIZES)
-def test_values(submission, n, m):
-    expect(submission.call("identity", n, m, torch.float32)).equals(torch.eye(n, m))
+def test_values(submission):
+    for n, m in SIZES:
+        expect(submission.call("identity", n, m, torch.float32)).equals(torch.eye(n, m))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_values__dtypes(submission, dtype):
-    expect(submission.call("identity", 2, 3, dtype)).equals(torch.eye(2, 3))
+def test_values__dtypes(submission):
+    for dtype in DTYPES:
+        expect(submission.call("identity", 2, 3, dtype)).equals(torch.eye(2, 3))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_dtype(submission, dtype):
-    expect(submission.call("identity", 3, 2, dtype)).has_dtype(dtype)
+def test_dtype(submission):
+    for dtype in DTYPES:
+        expect(submission.call("identity", 3, 2, dtype)).has_dtype(dtype)
 
 
 def test_dtype__empty(submission):

@@ -1,6 +1,5 @@
 """parallel/wrap: wrapped in DataParallel only where there are several GPUs; here, on a machine without any."""
 
-import pytest
 import torch
 from torch import nn
 
@@ -16,15 +15,15 @@ def models():
     ]
 
 
-@pytest.mark.parametrize("model", models())
-@pytest.mark.parametrize("ids", [[], [0], [0, 1], (1, 0)])
-def test_no_gpu(submission, model, ids):
-    attempt = submission.machine(accelerators=0).attempt("prepare", model, ids)
-    expect(attempt).is_same_object_as(attempt.arguments[0])
+def test_no_gpu(submission):
+    for model in models():
+        for ids in ([], [0], [0, 1], (1, 0)):
+            attempt = submission.machine(accelerators=0).attempt("prepare", model, ids)
+            expect(attempt).is_same_object_as(attempt.arguments[0])
 
 
-@pytest.mark.parametrize("model", models())
-@pytest.mark.parametrize("training", [True, False])
-def test_on_cpu(submission, model, training):
-    attempt = submission.machine(accelerators=0).attempt("prepare", model.train(training), [0])
-    expect(attempt).on_device("cpu").leaves_arguments()
+def test_on_cpu(submission):
+    for model in models():
+        for training in (True, False):
+            attempt = submission.machine(accelerators=0).attempt("prepare", model.train(training), [0])
+            expect(attempt).on_device("cpu").leaves_arguments()

@@ -1,31 +1,50 @@
-"""Modules that torch imports when a feature is first used, and that take a second: which ones submissions will need.
+"""Modules that torch imports when a feature is first used, and that take up to a second: which ones will be needed.
 
-Trusted side. A zygote that has them need not import them in each fork; one that does not need them is ready sooner.
-A wrong guess costs time alone.
+Trusted side. A process that has them before it is forked need not import them in each fork; one that does not need them
+is ready sooner. A wrong guess costs time alone.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from .exercise import Assignment
+from .course import Course
+from .errors import AuthorError
 
-_COMPILER = "torch._dynamo"
-_DISTRIBUTED_TENSORS = "torch.distributed.tensor"
 _FEATURES = {
-    _COMPILER: r"\b(optim|torch\.func|functorch|checkpoint|DistributedDataParallel|compile)\b",
-    _DISTRIBUTED_TENSORS: r"\b(assert_close|gradcheck|autograd\.functional|is_grads_batched)\b",
+    "torch._dynamo": r"\b(optim|torch\.func|functorch|checkpoint|DistributedDataParallel|compile)\b",
+    "torch.distributed.tensor": r"\b(assert_close|gradcheck)\b",
 }
 """The features that import a module, as they are named in code (found by trying, torch 2.13)."""
 
 
-def late_imports(assignment: Assignment | None) -> tuple[str, ...]:
-    """The modules that answers to an assignment will make torch import; of no assignment, all that may be needed."""
-    if assignment is None:
-        return tuple(_FEATURES)
-    code = [assignment.settings.setup]
-    for exercise in assignment.exercises:
-        # not the examples: they stand in the cells where exercises are judged, which are not run
-        wrong = (answer.code for answer in exercise.reject.values())
-        code += [exercise.starter, exercise.solution, *exercise.accept.values(), *wrong]
+@dataclass(frozen=True)
+class LateImports:
+    """Modules to import beside the usual: for submissions, and for the graders."""
+
+    submissions: tuple[str, ...] = tuple(_FEATURES)
+    graders: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, course: Course, assignment: str | None) -> LateImports:
+        """What the answers to an assignment and its graders use; without an assignment, whatever may be used."""
+        if assignment is None:
+            return cls()
+        try:
+            exercises = course.load(assignment).exercises
+        except AuthorError:  # whoever grades will be told
+            return cls()
+        answers, graders = [], []
+        for exercise in exercises:
+            # not the examples: they stand in the cells where exercises are judged, which are not run
+            wrong = (answer.code for answer in exercise.reject.values())
+            answers += [exercise.starter, exercise.solution, *exercise.accept.values(), *wrong]
+            grader = course.grader_file(assignment, exercise.name)
+            graders += [grader.read_text(encoding="utf-8", errors="replace")] if grader.is_file() else []
+        # probes of graders run beside the answers
+        return cls(_modules([*answers, *graders]), _modules(graders))
+
+
+def _modules(code: list[str]) -> tuple[str, ...]:
     return tuple(module for module, features in _FEATURES.items() if re.search(features, "\n".join(code)))

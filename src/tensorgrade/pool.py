@@ -24,9 +24,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from .course import Course
-from .errors import AuthorError, EngineError
+from .errors import EngineError
 from .job import Graded, Job, Settings
-from .late import late_imports
+from .late import LateImports
 from .sandbox import Tier
 from .slots import UserSlot
 from .supervisor import Zygote, open_zygote
@@ -69,7 +69,7 @@ class WorkerPool:
         The future raises `EngineError` when workers die for no grader's sake, and whatever `tensorgrade.runner.grade`
         raises.
         """
-        self._started().warm_up(_late_imports(job))
+        self._started().warm_up(job)
         assert self._threads is not None  # it was started
         return self._threads.submit(self._grade, job)
 
@@ -145,13 +145,6 @@ class WorkerPool:
         self._of_thread.worker = None
 
 
-def _late_imports(job: Job) -> tuple[str, ...]:
-    try:
-        return late_imports(Course(job.course).load(job.assignment) if job.assignment else None)
-    except AuthorError:  # the job ends with it
-        return ()
-
-
 def _processors() -> int:
     return len(os.sched_getaffinity(0))
 
@@ -163,15 +156,16 @@ class _Origin:
         self.zygote = zygote
         self._template: subprocess.Popen[bytes] | None = None
 
-    def warm_up(self, modules: tuple[str, ...]) -> None:
-        """Let both import what they need, side by side; nothing is imported before, and perhaps nothing is needed."""
+    def warm_up(self, job: Job) -> None:
+        """Let both import what such a job needs, side by side; until there is one, perhaps nothing is needed."""
         if self._template is not None:
             return
-        self.zygote.preload(modules)
+        late = LateImports.of(Course(job.course), job.assignment)
+        self.zygote.preload(late.submissions)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._template = subprocess.Popen(
-                [sys.executable, "-m", "tensorgrade.worker", str(theirs.fileno())],
+                [sys.executable, "-m", "tensorgrade.worker", str(theirs.fileno()), *late.graders],
                 pass_fds=[theirs.fileno()],
                 # it must stay single-threaded, and workers share the processors
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},

@@ -21,7 +21,7 @@ import random
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -35,7 +35,7 @@ from _pytest.config import _prepareconfig  # what pytest.main() begins with; it 
 
 from .submission import Submission
 
-MAX_RUNS = 20
+MAX_RUNS = 200
 """So many runs a pytest is kept for: it never forgets the fixtures of a module, though none sees another's."""
 
 _WITHOUT = ("cacheprovider", "terminal", "faulthandler", "unraisableexception", "threadexception")
@@ -320,14 +320,13 @@ _ENVIRONMENT = {
 @contextlib.contextmanager
 def _contained(folder: Path, seed: int) -> Iterator[None]:
     """Undo what the graders in `folder` change in this process, and let everything random begin with `seed`."""
-    _forget(folder, list(sys.modules))
-    others = set(sys.modules)
+    _forget(folder)
     with _process_restored(), _torch_restored(), _randomness_restored(seed), warnings.catch_warnings():
         sys.meta_path.insert(0, _GraderFinder(folder))
         try:
             yield
         finally:
-            _forget(folder, sys.modules.keys() - others)
+            _forget(folder)
 
 
 @contextlib.contextmanager
@@ -382,13 +381,20 @@ def _randomness_restored(seed: int) -> Iterator[None]:
         np.random.set_state(of_numpy)
 
 
-def _forget(folder: Path, names: Iterable[str]) -> None:
+_elsewhere: dict[Path, set[str]] = {}
+"""The modules that were found to lie outside of a folder of graders: more than two thousand, looked at once."""
+
+
+def _forget(folder: Path) -> None:
     """Drop the modules of `folder`: graders are loaded anew for each submission, and others may have their names."""
     inside = f"{folder}{os.sep}"
-    for name in names:
+    elsewhere = _elsewhere.setdefault(folder, set())
+    for name in sys.modules.keys() - elsewhere:
         file = getattr(sys.modules[name], "__file__", None)
         if isinstance(file, str) and file.startswith(inside):
             del sys.modules[name]
+        else:
+            elsewhere.add(name)
 
 
 class _GraderFinder:

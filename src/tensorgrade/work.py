@@ -88,6 +88,10 @@ class _OperationRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.names: list[Plain] = []
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and to make sure of that would import the compiler: a second
+
     def __torch_dispatch__(
         self,
         function: Callable[..., object],

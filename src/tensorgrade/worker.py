@@ -1,15 +1,16 @@
 """Workers: processes that grade jobs, forked from one that has imported torch and pytest.
 
-Trusted side. ``python -m tensorgrade.worker FD`` is the template; for each packet on its socket, which brings the
-socket of a new worker and that of its zygote, it forks one. A worker answers each job with a result or an error, both
-pickled: its peer is `tensorgrade.pool`, which trusts it. Whoever started the template may end it at any time; it and
-its workers end with their sockets.
+Trusted side. ``python -m tensorgrade.worker FD MODULE...`` is the template; for each packet on its socket, which brings
+the socket of a new worker and that of its zygote, it forks one. A worker answers each job with a result or an error,
+both pickled: its peer is `tensorgrade.pool`, which trusts it. Whoever started the template may end it at any time; it
+and its workers end with their sockets.
 """
 
 from __future__ import annotations
 
 import faulthandler
 import gc
+import importlib
 import json
 import os
 import select
@@ -27,8 +28,8 @@ GARBAGE = (50_000, 20, 100)
 """Thresholds of the garbage collection: judging makes many objects, and few that only it can find."""
 
 
-def main(descriptor: int) -> None:
-    """Import what grading needs, and fork a worker for each packet until the other side closes the socket."""
+def main(descriptor: int, modules: list[str]) -> None:
+    """Import what grading needs and `modules`; fork a worker for each packet until the other side closes the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever owns us, and ends us in order
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # workers that end are nobody's to wait for
     gc.disable()  # what is imported stays
@@ -39,6 +40,8 @@ def main(descriptor: int) -> None:
     from .grading import warm_up
 
     warm_up()
+    for module in modules:
+        importlib.import_module(module)
     gc.enable()
     gc.set_threshold(*GARBAGE)
     control = socket.socket(fileno=descriptor)
@@ -98,4 +101,4 @@ def _end_with(owner: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

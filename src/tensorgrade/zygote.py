@@ -150,6 +150,7 @@ def _preload(modules: list[str]) -> Shell:
         for module in modules:
             importlib.import_module(module)
         import torch.func
+        import torch.fx.experimental.symbolic_shapes  # with sympy; the first backward() of a vector imports it
         import torch.utils.data
 
         from . import process  # noqa: F401 - what the forks run

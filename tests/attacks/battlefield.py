@@ -17,13 +17,14 @@ import stat
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nbformat
 
@@ -98,6 +99,9 @@ class Target:
         folder: may be written by everyone, as may the file ``canary`` in it; nothing there may change.
         victim: the notebook of another student who is graded next.
         note: a text for an accomplice; empty for most.
+        exchange: a course's folder where nbgrader's exchange lies by default; empty where only root can make it.
+        keys: a folder with a private key of this machine; empty where only root can make it.
+        terminal: somebody's, who has just typed a secret; empty for attacks that may not run programs.
     """
 
     name: str
@@ -121,6 +125,9 @@ class Target:
     unix: str
     datagram: str
     abstract: str
+    exchange: str
+    keys: str
+    terminal: str
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,7 @@ class Evidence:
     heard: list[tuple[str, bytes]] = field(default_factory=list)
     canary: str = ""
     folder: str = ""
+    terminal: str = ""
     left: list[str] = field(default_factory=list)
     seconds: float = 0.0
     exceeded: dict[str, int] = field(default_factory=dict)
@@ -158,7 +166,7 @@ class Evidence:
             Goal.SCORE: [f"{self.points} points"] if self.points else [],
             Goal.LEAK: told,
             Goal.HARM: [
-                *filter(None, [self.canary, self.folder]),
+                *filter(None, [self.canary, self.folder, self.terminal]),
                 *self.left,
                 *(f"{key}: {value}" for key, value in self.exceeded.items()),
             ],
@@ -195,6 +203,7 @@ class Battlefield:
         self.attacks = attacks
         self.hidden = {kind: f"{kind}-{secrets.token_hex(8)}" for kind in ("grader", "input", "gradebook", "other")}
         self.hidden |= {kind: f"{kind}-{secrets.token_hex(8)}" for kind in ("environ", "canary", "file", "ipc", "note")}
+        self.hidden |= {kind: f"{kind}-{secrets.token_hex(8)}" for kind in ("exchange", "keyname", "key", "terminal")}
         self._token = secrets.token_hex(2)
         self.home = Path(tempfile.mkdtemp(prefix="attacks-"))
         self.home.chmod(0o755)
@@ -268,6 +277,8 @@ class Battlefield:
             listeners = stack.enter_context(Listeners(self.home))
             canaries = stack.enter_context(Canaries(self.home, self.hidden))
             ipc = stack.enter_context(SharedThings(self.hidden["ipc"], self.attacks))
+            places = stack.enter_context(PlacesOfSystem(self.hidden))
+            terminals = stack.enter_context(Terminals(self.hidden["terminal"]))
             evidence = {attack.name: Evidence() for attack in self.attacks}
             logs: list[str] = []
             left: list[str] = []
@@ -276,7 +287,9 @@ class Battlefield:
                 with self._nbgrader(["autograde", assignment]) as run:
                     targets = {}
                     for attack in mine:
-                        targets[attack.name] = self._target(attack, listeners, canaries, ipc, run.pid)
+                        targets[attack.name] = self._target(
+                            attack, run.pid, listeners, canaries, ipc, places, terminals
+                        )
                         self._submit(attack, targets[attack.name])
                     logs.append(run.finish())
                     left = [*left, *run.still_there()]
@@ -286,6 +299,7 @@ class Battlefield:
                 found = evidence[attack.name]
                 found.heard = listeners.heard
                 found.canary, found.folder = canaries.problems(attack.name)
+                found.terminal = terminals.problem(attack.name)
                 found.left = [text for text in ipc.left() if _is_of(attack, text)]
             honest = {
                 f"{assignment}/{student}": self._points(assignment).get(student, (None, False))[0]
@@ -295,7 +309,16 @@ class Battlefield:
             left += left_in(self.home)
         return Outcome(evidence, honest, self.hidden, time.monotonic() - started, "\n".join(logs), left)
 
-    def _target(self, attack: Attack, listeners: Listeners, canaries: Canaries, ipc: SharedThings, pid: int) -> Target:
+    def _target(
+        self,
+        attack: Attack,
+        pid: int,
+        listeners: Listeners,
+        canaries: Canaries,
+        ipc: SharedThings,
+        places: PlacesOfSystem,
+        terminals: Terminals,
+    ) -> Target:
         student = _student(self.attacks, attack)
         root = self.course.root
         canary, folder = canaries.add(attack.name)
@@ -315,6 +338,9 @@ class Battlefield:
             nbgrader=pid,
             shared_memory=ipc.file.name,
             segment=ipc.segment,
+            exchange=places.exchange,
+            keys=places.keys,
+            terminal=terminals.add(attack.name) if attack.programs else "",
             **listeners.addresses,
         )
 
@@ -495,12 +521,14 @@ class Run:
         use = dict.fromkeys(MOST, 0)
         places = {self._temporary}
         memory = {}
+        nameless: dict[tuple[int, int], int] = {}
         for pid in family:
             with contextlib.suppress(OSError, IndexError):  # it has ended meanwhile
                 use["tasks"] += len(os.listdir(f"/proc/{pid}/task"))
                 use["descriptors"] = max(use["descriptors"], len(os.listdir(f"/proc/{pid}/fd")))
                 status = Path(f"/proc/{pid}/status").read_text()
                 memory[pid] = int(status.split("RssAnon:")[1].split()[0]) << 10
+                nameless |= _nameless(pid)
                 if Path(f"/proc/{pid}/ns/mnt").samefile("/proc/self/ns/mnt"):
                     continue
                 folders = ((Path(f"/proc/{pid}/root/{name}"), Path("/", name)) for name in IN_MEMORY)
@@ -516,7 +544,28 @@ class Run:
             count, size = _files(place)
             use["files"] += count
             use["disk"] += size
+        use["files"] += len(nameless)
+        use["disk"] += sum(nameless.values())
         return Sample(time.time(), use, frozenset(name for name in names.values() if name.startswith("tg")))
+
+
+def _nameless(pid: int) -> dict[tuple[int, int], int]:
+    """The files that a process has open or mapped although they were removed, and the bytes that they take."""
+    found: dict[tuple[int, int], int] = {}
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        if line.endswith(" (deleted)") and not line.endswith(" /dev/zero (deleted)"):  # which is shared memory
+            place, _, _, device, inode, _ = line.split(maxsplit=5)
+            (start, end), (major, minor) = (
+                (int(number, 16) for number in text.split(sign)) for text, sign in ((place, "-"), (device, ":"))
+            )
+            file = os.makedev(major, minor), int(inode)
+            found[file] = found.get(file, 0) + end - start
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):  # it is closed meanwhile
+            facts = Path(f"/proc/{pid}/fd/{number}").stat()
+            if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 0:
+                found[facts.st_dev, facts.st_ino] = facts.st_blocks * 512
+    return found
 
 
 def _is_in_memory(there: Path, here: Path) -> bool:
@@ -746,6 +795,93 @@ class SharedThings:
         for place in ("/dev/shm", "/tmp", "/var/tmp"):
             found += [f"file: tg:{path.name[3:]} left {path}" for path in Path(place).glob("tg:*")]
         return [text for text in found if any(_is_of(attack, text) for attack in self._attacks)]
+
+
+class PlacesOfSystem:
+    """Secrets in folders of the system that the runtime lies around: nbgrader's exchange, and private keys.
+
+    Only root can put them there; whoever made a folder for that removes it.
+    """
+
+    _lock: ClassVar = threading.Lock()
+    _made: ClassVar[list[Path]] = []
+
+    def __init__(self, hidden: dict[str, str]) -> None:
+        name = f"attacks-{secrets.token_hex(4)}"
+        self._secrets = {
+            Path("/usr/local/share/nbgrader/exchange", name, "inbound", "somebody.ipynb"): (hidden["exchange"], 0o755),
+            Path("/etc/ssl/private", name, f"{hidden['keyname']}.key"): (hidden["key"], 0o700),
+        }
+        exchange, keys = self._secrets
+        self.exchange, self.keys = (str(exchange.parents[1]), str(keys.parent)) if os.getuid() == 0 else ("", "")
+
+    def __enter__(self) -> PlacesOfSystem:
+        with self._lock, contextlib.ExitStack() as undo:
+            undo.callback(self._remove)
+            for file, (secret, mode) in self._secrets.items() if self.exchange else ():
+                for folder in reversed(file.parents):
+                    if not folder.exists():
+                        self._made.append(folder)
+                        folder.mkdir()
+                        folder.chmod(mode)
+                file.write_text(secret)
+                file.chmod(mode & 0o644)
+            undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._remove()
+
+    def _remove(self) -> None:
+        for file in self._secrets if self.exchange else ():
+            file.unlink(missing_ok=True)
+        for folder in reversed(self._made.copy()):
+            with contextlib.suppress(OSError):  # another batch has files there, and will remove it
+                folder.rmdir()
+                self._made.remove(folder)
+
+
+class Terminals:
+    """For each attack a person's terminal: a line was typed that nobody has read, and nothing may happen to it."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self._terminals: dict[str, tuple[int, int, object]] = {}
+
+    def __enter__(self) -> Terminals:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for screen, terminal, _ in self._terminals.values():
+            os.close(terminal)
+            os.close(screen)
+
+    def add(self, name: str) -> str:
+        """Make one; returns its path."""
+        screen, terminal = os.openpty()
+        settings = termios.tcgetattr(terminal)
+        settings[3] &= ~termios.ECHO
+        termios.tcsetattr(terminal, termios.TCSANOW, settings)
+        os.set_blocking(screen, False)
+        os.write(screen, f"{self._secret}\n".encode())
+        self._terminals[name] = screen, terminal, _terminal_facts(terminal)
+        return os.ttyname(terminal)
+
+    def problem(self, name: str) -> str:
+        """What happened to it; empty when nothing did."""
+        if name not in self._terminals:
+            return ""
+        screen, terminal, before = self._terminals[name]
+        with contextlib.suppress(BlockingIOError):
+            return f"the terminal shows {os.read(screen, 100)!r}"
+        facts = _terminal_facts(terminal)
+        return "" if facts == before else f"the terminal: {facts}"
+
+
+def _terminal_facts(terminal: int) -> tuple[object, ...]:
+    facts = os.fstat(terminal)
+    return facts.st_mode, facts.st_uid, facts.st_gid, termios.tcgetattr(terminal)
 
 
 def left_in(home: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """Attacks that want to change or use up what is not theirs, and attacks that want out."""
 
 from tests.attacks.attack import Control, Goal, attack
-from tests.attacks.leaks import LANDLOCK, LIBC, NO_ROOT, OWN_TREE, PROC, SECCOMP
+from tests.attacks.leaks import LANDLOCK, LIBC, NO_ROOT, NO_TERMINAL, OWN_TERMINALS, OWN_TREE, PROC, SECCOMP
 
 SIGNALS = "another user id, and Landlock: no signals to the outside"
 USER = "another user id, without capabilities"
@@ -9,6 +9,7 @@ NPROC = "RLIMIT_NPROC and a count of all processes and threads"
 SPACE = "RLIMIT_DATA, and a sum over all processes"
 TMPFS = "file systems in memory of a fixed size and number of files"
 DISK = "RLIMIT_FSIZE, and a look at the folder five times a second"
+NAMELESS = "RLIMIT_FSIZE, and a look at what is open or mapped five times a second"
 NETWORK = "an empty network, and seccomp: no sockets but unix ones"
 NO_SOCKETS = "seccomp: no sockets that could reach the outside"
 TREE_DIES = "when the first process of its tree is killed, the kernel kills all of it"
@@ -372,6 +373,40 @@ RESOURCES = (
         stopped_b=DISK,
     ),
     harm(
+        "removed-files",
+        "fills 150 MB of the disk with files that it removes but keeps open",
+        TMPFS,
+        """
+            import os, time
+            kept = []
+            for number in range(30):
+                kept.append(open(f"part{number}", "wb", buffering=0))
+                os.unlink(f"part{number}")
+                kept[-1].write(b"x" * (5 << 20))
+            time.sleep(1.2)
+            for file in kept:
+                file.close()
+        """,
+        stopped_b=NAMELESS,
+    ),
+    harm(
+        "removed-mappings",
+        "fills 150 MB of the disk with files that it removes and closes but keeps mapped",
+        TMPFS,
+        """
+            import ctypes, os, time
+            libc = ctypes.CDLL(None, use_errno=True)
+            libc.mmap.restype = ctypes.c_void_p
+            for number in range(30):
+                with open(f"part{number}", "w+b", buffering=0) as file:
+                    os.unlink(f"part{number}")
+                    file.write(b"x" * (5 << 20))
+                    libc.mmap(None, ctypes.c_size_t(5 << 20), 1, 1, file.fileno(), ctypes.c_long(0))
+            time.sleep(1.2)
+        """,
+        stopped_b=NAMELESS,
+    ),
+    harm(
         "sparse-file",
         "makes a file that claims to have a terabyte, or else 3 GiB",
         "RLIMIT_FSIZE",
@@ -574,6 +609,32 @@ RESOURCES = (
             subprocess.run(["sh", "-c", f"kill -9 {TARGET.canary}"])
         """,
         stopped_b=SIGNALS,
+        programs=True,
+    ),
+    harm(
+        "writes-terminal",
+        "writes onto the screen of another person",
+        OWN_TERMINALS,
+        """
+            import os
+            terminal = os.open(TARGET.terminal, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+            os.write(terminal, b"dead")
+        """,
+        stopped_b=NO_TERMINAL,
+        programs=True,
+    ),
+    harm(
+        "rules-terminal",
+        "shows what a person types unseen, by a descriptor that may only read the terminal",
+        OWN_TERMINALS,
+        """
+            import os, termios
+            terminal = os.open(TARGET.terminal, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+            settings = termios.tcgetattr(terminal)
+            settings[3] |= termios.ECHO
+            termios.tcsetattr(terminal, termios.TCSANOW, settings)
+        """,
+        stopped_b=NO_TERMINAL,
         programs=True,
     ),
     harm(

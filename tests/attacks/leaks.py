@@ -7,6 +7,8 @@ LANDLOCK = "Landlock: nothing but the runtime and the own folder can be opened"
 OWN_TREE = "a process tree of its own: other processes have no number here"
 PROC = "Landlock: of /proc the own entry alone"
 SECCOMP = "seccomp: the call is refused"
+NO_TERMINAL = "Landlock: no terminals where those of others could be opened as well"
+OWN_TERMINALS = "terminals of its own: those of others have no name here"
 PRIVATE = "every place that can be written is private and goes with the job"
 AFTER = "exercises are judged when all cells have run: what a snapshot learns, no later cell can tell"
 
@@ -107,6 +109,32 @@ ATTACKS = (
             libc.mount(os.path.dirname(TARGET.grader).encode(), b"mounted", None, ctypes.c_ulong(0x1000), None)
             print(open("mounted/" + os.path.basename(TARGET.grader)).read())
             libc.umount2(b"mounted", 2)
+        """,
+        root=True,
+    ),
+    by_path(
+        "reads-exchange",
+        "reads what another student handed in from where nbgrader's exchange lies by default",
+        """
+            from pathlib import Path
+            for path in Path(TARGET.exchange).rglob("*.ipynb"):
+                print(path.read_text())
+        """,
+        root=True,
+    ),
+    by_path(
+        "lists-keys",
+        "lists the folder of the machine's private keys",
+        "import os\nprint(os.listdir(TARGET.keys))",
+        root=True,
+    ),
+    by_path(
+        "reads-keys",
+        "reads the machine's private keys",
+        """
+            import os
+            for name in os.listdir(TARGET.keys):
+                print(open(os.path.join(TARGET.keys, name)).read())
         """,
         root=True,
     ),
@@ -475,6 +503,18 @@ ATTACKS = (
             print(subprocess.run(["cat", TARGET.grader, TARGET.other], capture_output=True, text=True).stdout)
         """,
         stopped_b="Landlock, which programs inherit",
+        programs=True,
+    ),
+    leak(
+        "reads-terminal",
+        "reads what a person types into another terminal",
+        OWN_TERMINALS,
+        """
+            import os
+            terminal = os.open(TARGET.terminal, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+            print(os.read(terminal, 100))
+        """,
+        stopped_b=NO_TERMINAL,
         programs=True,
     ),
     leak(
