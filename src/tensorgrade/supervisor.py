@@ -197,7 +197,7 @@ class Zygote(ZygoteHandle):
             if self._slot is not None:
                 on_failure.callback(self._slot.release)
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-Xfrozen_modules=off", *module],
+                [sys.executable, "-P", "-s", "-Xfrozen_modules=off", *module],
                 env=_clean_environment(devices),
                 cwd="/",
                 pass_fds=[theirs.fileno()],

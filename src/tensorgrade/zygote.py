@@ -1,6 +1,6 @@
 """The zygote: a process that has imported torch and IPython once and forks submission processes.
 
-Untrusted side, but it runs no student code itself: ``python -I -m tensorgrade.zygote FD SITE`` is started by
+Untrusted side, but it runs no student code itself: ``python -P -s -m tensorgrade.zygote FD SITE`` is started by
 `tensorgrade.supervisor` with a clean environment and one socket, and never sees graders, solutions, expected values or
 the gradebook. It stays single-threaded and runs no torch operation that starts threads, so that its forks are sound.
 
