@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test attacks bench lint build schema clean
+.PHONY: demo test attacks bench profile lint build schema clean
 
 demo: .venv  ## grade a small class and show the scores
 	$(BIN)/python examples/demo.py
@@ -13,6 +13,9 @@ test: .venv  ## run the tests: the attacks by themselves, since they look at wha
 
 attacks: .venv  ## attack real grading runs, in each tier and unconfined (test leaves out the latter, which wait for minutes)
 	$(BIN)/python -m pytest tests/attacks
+
+profile: .venv  ## say where the time of one submission goes, part by part
+	$(BIN)/python bench/parts.py
 
 bench: .venv  ## measure, side by side with stock nbgrader; writes bench/results.json
 	$(BIN)/python bench/confinement.py

@@ -1,6 +1,6 @@
 """Grading a class: nbgrader alone against nbgrader with tensorgrade, on the same notebooks, in one call.
 
-    python bench/autograde.py [students] [--many N] [--json FILE]
+    python bench/autograde.py [students] [--many N] [--otter PYTHON] [--json FILE]
 
 The class is of one assignment, the one with the most exercises; its notebooks hold the solutions and the accepted and
 rejected answers in turn, each made different, so that nothing is known from another student. Stock nbgrader runs the
@@ -10,7 +10,9 @@ person would run it:
     a  from scratch      b  again with --force and nothing changed     c  after a grader has changed
     d  one submission alone, from scratch (cold) and in a run that has begun (warm)
     e  with --many N, time and memory for N submissions beside those of the class
+    f  with --otter, the Python of an environment with otter-grader, ipykernel and torch: `otter run` on one question
 
+The visible examples are also run as stock nbgrader's notebooks are, by tensorgrade: their scores must be equal.
 Machines are noisy: what counts are the ratios, which are of one run.
 """
 
@@ -25,12 +27,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
+import textwrap
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
+from nbgrader.api import Gradebook
 
 from tensorgrade.course import Course
 from tensorgrade.usage import descendants_of
@@ -44,38 +48,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("students", type=int, nargs="?", default=30)
     parser.add_argument("--many", type=int, default=0, help="also measure a class of so many")
+    parser.add_argument("--otter", type=Path, help="a Python that has otter-grader, ipykernel and torch")
     parser.add_argument("--json", type=Path, default=REPOSITORY / "bench" / "results.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        results = measure(Path(folder), options.students, options.many)
+        results = measure(Path(folder), options.students, options.many, options.otter)
     options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     for name, value in results.items():
-        print(f"{name:32} {value if isinstance(value, str) else round(value, 2)}")
+        print(f"{name:36} {round(value, 3) if isinstance(value, float) else value}")
+    if results["visible_scores_equal"] is not True:
+        sys.exit("stock nbgrader and tensorgrade give different scores for the visible examples")
 
 
-def measure(folder: Path, students: int, many: int) -> dict[str, object]:
+def measure(folder: Path, students: int, many: int, otter: Path | None) -> dict[str, object]:
     """All measurements, by name; seconds unless the name says otherwise."""
     ours, assignment = make_class(folder / "ours", students)
-    stock, _ = make_class(folder / "stock", students)
-    (stock / "nbgrader_config.py").write_text(STOCK)
-    shutil.rmtree(stock / "graders")
     run(ours, "tensorgrade.cli", "build", assignment)
-    run(ours, "tensorgrade.cli", "cache", "--clear")
-    shutil.copytree(ours / "source", stock / "source")
-    run(stock, "nbgrader", "generate_assignment", assignment, "--force")
-    for name in submissions(ours, assignment):
-        shutil.copy(ours / name, stock / name)
-    before, _ = run(stock, "nbgrader", "autograde", assignment)
-    scratch, memory = run(ours, "nbgrader", "autograde", assignment)
-    again, _ = run(ours, "nbgrader", "autograde", assignment, "--force")
+    stock = stock_course(folder / "stock", ours, assignment)
+    before = run(stock, "nbgrader", "autograde", assignment)
+    scratch = run(ours, "nbgrader", "autograde", assignment)
+    again = run(ours, "nbgrader", "autograde", assignment, "--force")
     grader = next((ours / "graders" / assignment).glob("test_*.py"))
     grader.write_text(grader.read_text() + "\n# changed\n")
-    changed, _ = run(ours, "nbgrader", "autograde", assignment, "--force")
+    changed = run(ours, "nbgrader", "autograde", assignment, "--force")
     student = sorted(path.name for path in (ours / "submitted").iterdir())[0]
-    one = ("autograde", assignment, "--force", f"--student={student}", "--GradeSubmission.cache=False")
-    alone, _ = run(ours, "nbgrader", *one)
+    computing = ("autograde", assignment, "--force", "--GradeSubmission.cache=False")
+    alone = run(ours, "nbgrader", *computing, f"--student={student}")
+    memory = Memory()
+    run(ours, "nbgrader", *computing, memory=memory)  # a run of its own, since to look takes time
     results: dict[str, object] = {
         "autograde_vs_stock": before / scratch,
+        "visible_scores_equal": visible_scores(stock, assignment) == scores_of_examples(folder, stock, assignment),
         "stock": before,
         "ours_from_scratch": scratch,
         "seconds_per_submission": scratch / students,
@@ -83,22 +86,74 @@ def measure(folder: Path, students: int, many: int) -> dict[str, object]:
         "again_vs_from_scratch": scratch / again,
         "ours_after_a_grader_changed": changed,
         "one_submission_cold": alone,
-        "peak_memory_mib": memory / 2**20,
+        "one_submission_warm": (scratch - alone) / (students - 1),
         "students": students,
         "exercises": len(Course(ours).load(assignment).exercises),
         "assignment": assignment,
+        **memory.to_json(),
     }
     if many:
         large, _ = make_class(folder / "large", many)
         run(large, "tensorgrade.cli", "build", assignment)
-        seconds, memory = run(large, "nbgrader", "autograde", assignment)
+        seconds, memory = run(large, "nbgrader", "autograde", assignment), Memory()
+        run(large, "nbgrader", *computing, memory=memory)
         results |= {
             "many": many,
-            "seconds_per_submission_many": seconds / many,
-            "peak_memory_mib_many": memory / 2**20,
-            "one_submission_warm": (seconds - scratch) / (many - students),
+            "many_seconds_per_submission": seconds / many,
+            "many_vs_class_per_submission": (seconds / many) / (scratch / students),
+            **{f"many_{name}": value for name, value in memory.to_json().items()},
         }
+    if otter is not None:
+        seconds = otter_run(folder / "otter", otter)
+        results |= {"otter_one_question": seconds, "otter_vs_one_submission_cold": seconds / alone}
     return results | machine()
+
+
+def stock_course(root: Path, ours: Path, assignment: str) -> Path:
+    """The same class as an ordinary course of nbgrader's, with the visible examples for its tests."""
+    root.mkdir()
+    (root / "nbgrader_config.py").write_text(STOCK)
+    for name in ("source", "submitted"):
+        shutil.copytree(ours / name, root / name)
+    run(root, "nbgrader", "generate_assignment", assignment, "--force")
+    return root
+
+
+def visible_scores(root: Path, assignment: str) -> dict[str, float]:
+    """The score of each student in the gradebook."""
+    with Gradebook(f"sqlite:///{root}/gradebook.db") as gradebook:
+        return {one.student.id: one.score for one in gradebook.assignment_submissions(assignment)}
+
+
+def scores_of_examples(folder: Path, stock: Path, assignment: str) -> dict[str, float]:
+    """The scores that tensorgrade gives for the ordinary course."""
+    root = folder / "ordinary"
+    shutil.copytree(stock, root, ignore=shutil.ignore_patterns("autograded", "gradebook.db", "release"))
+    (root / "assignments").mkdir()
+    shutil.copy(REPOSITORY / "nbgrader_config.py", root)
+    run(root, "nbgrader", "generate_assignment", assignment, "--force")
+    run(root, "nbgrader", "autograde", assignment)
+    return visible_scores(root, assignment)
+
+
+def otter_run(root: Path, python: Path) -> float:
+    """Seconds of `otter run` for a solution of one exercise, with its visible examples as the test."""
+    course = Course(REPOSITORY)
+    exercise = course.load(course.assignment_names()[0]).exercises[0]
+    setup = course.load(exercise.assignment).settings.setup
+    (root / "tests").mkdir(parents=True)
+    body = textwrap.indent(f"globals().update(env)\n{exercise.examples}", "    ")
+    test = "from otter.test_files import test_case\nOK_FORMAT = False\nname = 'q1'\npoints = 1\n\n@test_case()\n"
+    (root / "tests" / "q1.py").write_text(f"{test}def test_examples(env):\n{body}")
+    cells = [nbformat.v4.new_code_cell(source) for source in (setup, exercise.solution)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "answer.ipynb")
+    otter = [str(python), "-m", "otter"]
+    subprocess.run([*otter, "generate", "-t", "tests", "-o", "autograder.zip"], cwd=root, check=True)
+    begin = time.perf_counter()
+    subprocess.run(
+        [*otter, "run", "-a", "autograder.zip", "answer.ipynb"], cwd=root, check=True, stdout=subprocess.DEVNULL
+    )
+    return time.perf_counter() - begin
 
 
 def make_class(root: Path, students: int) -> tuple[Path, str]:
@@ -129,13 +184,37 @@ def make_class(root: Path, students: int) -> tuple[Path, str]:
     return root, assignment.name
 
 
-def submissions(root: Path, assignment: str) -> list[Path]:
-    """The submitted notebooks, relative to the course."""
-    return [path.relative_to(root) for path in root.glob(f"submitted/*/{assignment}/*.ipynb")]
+@dataclass
+class Memory:
+    """The most memory that processes had at a time, in bytes; what several share counts once in each sum.
+
+    Attributes:
+        trusted: of nbgrader's process and the workers.
+        submissions: what the submission processes had for themselves alone.
+    """
+
+    trusted: int = 0
+    submissions: int = 0
+
+    def look(self, pid: int) -> None:
+        """Take note of what a run with this process id has now."""
+        untrusted = {pid for pid in descendants_of(pid) if "tensorgrade.zygote" in _command(pid)}
+        trusted = {pid, *descendants_of(pid)} - untrusted
+        self.trusted = max(self.trusted, sum(_memory(pid, "Pss") for pid in trusted))
+        own = sum(_memory(pid, "Private_Dirty") for pid in filter(_is_submission, untrusted))
+        self.submissions = max(self.submissions, own)
+
+    def to_json(self) -> dict[str, object]:
+        """In MiB; for each submission in flight, of which there is one for each processor."""
+        workers = len(os.sched_getaffinity(0))
+        return {
+            "trusted_peak_mib": self.trusted / 2**20,
+            "submission_in_flight_mib": self.submissions / workers / 2**20,
+        }
 
 
-def run(root: Path, *command: str) -> tuple[float, int]:
-    """Run a Python module in a course; returns its seconds, and the most memory its processes had (PSS, bytes)."""
+def run(root: Path, *command: str, memory: Memory | None = None) -> float:
+    """Run a Python module in a course; returns its seconds, and notes in `memory` what its processes had."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "NBGRADER", "PYTEST"))}
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # stock nbgrader looks for alembic there
     begin = time.perf_counter()
@@ -149,41 +228,38 @@ def run(root: Path, *command: str) -> tuple[float, int]:
             stderr=said,
         ) as process,
     ):
-        peak = _Peak(process.pid)
+        while memory is not None and process.poll() is None:
+            memory.look(process.pid)
+            time.sleep(0.5)
         status = process.wait()
         seconds = time.perf_counter() - begin
-        peak.stop()
         said.seek(0)
         if status:
             sys.exit(f"{' '.join(command)} failed:\n{said.read().decode()[-3000:]}")
-    return seconds, peak.memory
+    return seconds
 
 
-class _Peak:
-    """Looks from time to time at the memory of a process and all its descendants."""
-
-    def __init__(self, pid: int) -> None:
-        self.memory = 0
-        self._pid = pid
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(1.0):
-            self.memory = max(self.memory, sum(map(_memory, {self._pid, *descendants_of(self._pid)})))
-
-
-def _memory(pid: int) -> int:
+def _command(pid: int) -> str:
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def _is_submission(pid: int) -> bool:
+    """Whether seccomp filters its system calls, which it does for no zygote."""
+    try:
+        return "\nSeccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def _memory(pid: int, key: str) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
-    return int(text.split("Pss:")[1].split()[0]) << 10 if "Pss:" in text else 0
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{key}:"))
 
 
 def machine() -> dict[str, object]:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import warnings
+from concurrent.futures import Future
 from pathlib import Path
 from unittest import mock
 
@@ -78,8 +79,15 @@ def grade(root: Path, *, fast: bool) -> None:
     config.SubmissionExporter.fast = fast
     converter = Autograde(coursedir=CourseDirectory(config=config, assignment_id="demo"), config=config)
     converter.force = True
-    with mock.patch.multiple(POOL, prepare=lambda *_: "C", grade=known):
+    with mock.patch.multiple(POOL, prepare=lambda *_: "C", warm_up=lambda *_: None, submit=submit):
         converter.start()
+
+
+def submit(job: Job) -> Future[Graded]:
+    """Stands for the workers."""
+    future: Future[Graded] = Future()
+    future.set_result(known(job))
+    return future
 
 
 def known(job: Job) -> Graded:

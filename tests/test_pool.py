@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tensorgrade.job import CellJob, Job
+from tensorgrade.job import CellJob, Job, Settings
 from tensorgrade.pool import WorkerPool
 
 DIES_ONCE = """
@@ -68,6 +68,20 @@ def test_a_pool_whose_origin_was_killed_starts_another(pool, make_course, exerci
     killed.kill()
     killed.wait()
     assert pool.grade(job(course)).verdicts["task"].score == 1
+
+
+def test_auto_and_the_tier_that_it_gives_are_the_same():
+    """A pool that was prepared with one is not started anew for the other."""
+    pool = WorkerPool(workers=1)
+    try:
+        tier = pool.prepare(Settings("auto"), 1)
+        zygote = pool._started().zygote
+        assert pool.prepare(Settings(tier), 1) == pool.prepare(Settings("auto"), 1) == tier
+        assert pool._started().zygote is zygote
+        assert pool.prepare(Settings("C"), 1) == "C"
+        assert pool._started().zygote is not zygote
+    finally:
+        pool.close()
 
 
 def test_close_leaves_no_process(make_course, exercise_text, is_gone):

@@ -117,16 +117,28 @@ def _grader(grader: Path, graders: Path) -> list[tuple[str, str]]:
 def _imported(module: Path, graders: Path) -> Iterator[Path]:
     """The files below `graders` that a module may mean by what it imports."""
     try:
-        tree = ast.parse(module.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+        source = module.read_bytes()
+    except OSError:
         return
+    for name in _names_imported(source):
+        for folder in (module.parent, graders):
+            yield from _modules(folder, name.split("."))
+
+
+@functools.lru_cache(maxsize=1000)
+def _names_imported(source: bytes) -> tuple[str, ...]:
+    """The names of modules, and of what may be modules, that a source imports."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return ()
+    found: list[str] = []
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
         if isinstance(node, ast.ImportFrom):
             names = [node.module or "", *(f"{node.module}.{name}" if node.module else name for name in names)]
-        for name in filter(None, names):
-            for folder in (module.parent, graders):
-                yield from _modules(folder, name.split("."))
+        found += filter(None, names)
+    return tuple(found)
 
 
 def _modules(folder: Path, name: list[str]) -> Iterator[Path]:

@@ -39,7 +39,7 @@ class WorkerPool:
 
     def __init__(self, workers: int | None = None) -> None:
         self._count = workers or _processors()
-        self._settings = Settings()
+        self._settings = self._given = Settings()
         self._lock = threading.Lock()
         self._origin: _Origin | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -52,10 +52,19 @@ class WorkerPool:
         Raises `tensorgrade.errors.ConfinementError` when this machine cannot give what the settings ask for.
         """
         count = workers or _processors()
-        if (settings, count) != (self._settings, self._count):
+        if settings not in (self._settings, self._given) or count != self._count:
             self.close()
             self._settings, self._count = settings, count
-        return self._started().zygote.tier
+        tier = self._started().zygote.tier
+        self._given = replace(self._settings, tier=tier)
+        return tier
+
+    def warm_up(self, course: Path, assignment: str | None) -> None:
+        """Let what workers are forked from import what an assignment needs; the first job does it at the latest.
+
+        It takes seconds, beside whatever the caller does, and would be in vain if all results were stored.
+        """
+        self._started().warm_up(course, assignment)
 
     @property
     def workers(self) -> int:
@@ -69,7 +78,7 @@ class WorkerPool:
         The future raises `EngineError` when workers die for no grader's sake, and whatever `tensorgrade.runner.grade`
         raises.
         """
-        self._started().warm_up(job)
+        self.warm_up(job.course, job.assignment)
         assert self._threads is not None  # it was started
         return self._threads.submit(self._grade, job)
 
@@ -156,11 +165,11 @@ class _Origin:
         self.zygote = zygote
         self._template: subprocess.Popen[bytes] | None = None
 
-    def warm_up(self, job: Job) -> None:
-        """Let both import what such a job needs, side by side; until there is one, perhaps nothing is needed."""
+    def warm_up(self, course: Path, assignment: str | None) -> None:
+        """Let both import what they need, side by side."""
         if self._template is not None:
             return
-        late = LateImports.of(Course(job.course), job.assignment)
+        late = LateImports.of(Course(course), assignment)
         self.zygote.preload(late.submissions)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:

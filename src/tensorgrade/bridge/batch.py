@@ -30,6 +30,7 @@ from ..errors import GradebookError, TensorgradeError
 from ..job import Settings
 from ..notebook import GRADED, NAMESPACE, language_of
 from ..pool import POOL
+from ..sandbox import Tier
 from . import handed_in
 from .ahead import Ahead
 from .conversion import FastExporter
@@ -65,7 +66,7 @@ class Summary:
         failure: what nbgrader says when it did not end well, or None.
     """
 
-    tier: str | None = None
+    tier: Tier | None = None
     graded: list[str] = field(default_factory=list)
     reused: int = 0
     flagged: list[str] = field(default_factory=list)
@@ -176,6 +177,8 @@ class Batch:
         told = self._converter.log.warning if tier == "C" else self._converter.log.info
         told("Submissions are confined in tier %s", tier)
         self.summary.tier = tier
+        if self._course is not None and (not config.get("cache", True) or not self._course.results.exists()):
+            POOL.warm_up(self._course.root, self._converter.coursedir.assignment_id)
         self.ahead.reach = config.get("ahead", 3) * POOL.workers
 
     def _notebook(self, folder: str, expected: str, found: list[str]) -> str:

@@ -110,7 +110,9 @@ class GradeSubmission(Execute):  # type: ignore[misc]
 
     def _job(self, submission: _SubmittedNotebook) -> Job:
         job = submission.job(self.timeout or self.notebook_seconds, self.notebook_seconds)
-        return replace(job, settings=Settings(self.tier, tuple(self.devices)), cache=self.cache)
+        batch = self._batch()
+        tier = batch.summary.tier if batch and batch.summary.tier else self.tier  # what "auto" came to be
+        return replace(job, settings=Settings(tier, tuple(self.devices)), cache=self.cache)
 
     def _submitted(self, job: Job) -> Future[Graded]:
         """The result of a job: known from the store, or else from the workers in time."""
