@@ -1,4 +1,5 @@
 import math
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from tensorgrade.errors import GraderError, ProtocolError
 from tensorgrade.expectation import expect
 from tensorgrade.findings import Mismatch
 from tensorgrade.observation import ObservedObject, Observer, read
+from tensorgrade.parcel import pack
 from tensorgrade.submission import Attempt, RaisedError
 
 
@@ -22,10 +24,9 @@ def attempt(value=None, *, error=None, before=(), after=(), keywords_before=None
         name="f",
         value=told[0],
         error=error,
-        before=tuple(observe(list(before))),
         arguments=tuple(told[1]),
-        keywords_before=observe(keywords_before or {}),
         keywords=told[2],
+        sent=pack((tuple(before), keywords_before or {})),
     )
 
 
@@ -269,9 +270,7 @@ def test_untouched_arguments_pass(value):
 
 def test_changed_content_of_other_containers_is_noticed():
     """The content of a subclass of list or dict counts as well."""
-    before = ObservedObject("collections.OrderedDict", 0, {"a": 1})
-    after = ObservedObject("collections.OrderedDict", 0, {"a": 2})
-    call = Attempt("f", None, None, (before,), (after,), {}, {})
+    call = attempt(before=[OrderedDict(a=1)], after=[OrderedDict(a=2)])
     assert finding_of(lambda: expect(call).leaves_arguments()).code == "argument"
 
 

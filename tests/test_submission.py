@@ -38,6 +38,27 @@ class OneProcess:
         raise GraderError(f"no machine with {count}")
 
 
+class Replaced:
+    """A machine that gives another snapshot when one is discarded."""
+
+    def __init__(self, process, allowance):
+        self.allowance, self.snapshots = allowance, 0
+        self._process, self._snapshot = process, None
+
+    def request(self, message):
+        """Ask the snapshot there is."""
+        if self._snapshot is None:
+            self.snapshots += 1
+            self._snapshot = self._process.snapshot(Narrowed(1 << 30, 60))
+        return self._snapshot.request(message, self.allowance.seconds, self.allowance.result)
+
+    def discard(self):
+        """End it."""
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
+
+
 @pytest.fixture
 def submit(process):
     """Run code as a notebook and return the submission."""
@@ -123,6 +144,57 @@ def test_a_process_that_ends_in_a_call(submit):
     """A crash raises ProcessEnded."""
     with pytest.raises(ProcessEnded):
         submit("import os\ndef f(): os._exit(0)").call("f")
+
+
+COUNTS = "calls = []\ndef note(x):\n    calls.append(x)\n    {}\n    return [len(calls), x]"
+
+
+@pytest.mark.parametrize("body", ["pass", "if len(calls) == 2: raise KeyError", "x.append(0)"])
+def test_calls_are_attempts_one_after_the_other(submit, body):
+    """Values, errors and changed arguments are those of single attempts, and the cases do not see each other's."""
+    cases = [([1],), ([2],), ([3],)]
+    single, together = submit(COUNTS.format(body)), submit(COUNTS.format("pass").replace("pass", body))
+    expected = [single.attempt("note", *case) for case in cases]
+    found = together.calls("note", cases)
+    for one, other in zip(expected, found, strict=True):
+        assert (one.value, one.arguments, one.before) == (other.value, other.arguments, other.before)
+        assert (one.error is None) == (other.error is None)
+
+
+def test_cases_are_packed_as_they_are_made(submit):
+    """A grader may change an object from one case to the next."""
+    x = torch.zeros(1)
+    got = submit("def f(x): return float(x)").calls("f", ((x.add_(1),) for _ in range(3)))
+    assert [attempt.returned() for attempt in got] == [1.0, 2.0, 3.0]
+
+
+def test_calls_of_an_undefined_name_are_told(submit):
+    """As for a single one."""
+    assert code_of(lambda: submit("pass").calls("f", [(1,), (2,)])) == "undefined"
+
+
+ENDS_ONCE = "import os, pathlib\nfile = pathlib.Path('once')\ndef f(x):\n    if x == 2 and not file.exists():\n"
+ENDS_ONCE += "        file.touch()\n        {}\n    return x"
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "while True: pass", "import time; time.sleep(0.7)"])
+def test_calls_that_fail_together_are_made_one_by_one(process, end):
+    """Each has its own time, and one that ends the process does not take the others along."""
+    assert process.run_cell(ENDS_ONCE.format(end), 10, 1 << 20)["ok"]
+    machine = Replaced(process, replace(DEFAULTS, seconds=0.5))
+    attempts = Submission(machine, HERE).calls("f", [(1,), (2,), (3,)])
+    machine.discard()
+    assert [attempt.returned() for attempt in attempts] == [1, 2, 3]
+    assert machine.snapshots == 2
+
+
+def test_a_call_that_always_hangs_is_told(process):
+    """The time that one call has is the limit for each."""
+    assert process.run_cell("def f(x):\n    while x == 2: pass", 10, 1 << 20)["ok"]
+    machine = Replaced(process, replace(DEFAULTS, seconds=0.3))
+    with pytest.raises(TimeLimitExceeded):
+        Submission(machine, HERE).calls("f", [(1,), (2,)])
+    machine.discard()
 
 
 def test_what_cannot_be_sent_is_the_graders_error(submit):

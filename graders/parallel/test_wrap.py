@@ -16,14 +16,12 @@ def models():
 
 
 def test_no_gpu(submission):
-    for model in models():
-        for ids in ([], [0], [0, 1], (1, 0)):
-            attempt = submission.machine(accelerators=0).attempt("prepare", model, ids)
-            expect(attempt).is_same_object_as(attempt.arguments[0])
+    cases = [(model, ids) for model in models() for ids in ([], [0], [0, 1], (1, 0))]
+    for attempt in submission.machine(accelerators=0).calls("prepare", cases):
+        expect(attempt).is_same_object_as(attempt.arguments[0])
 
 
 def test_on_cpu(submission):
-    for model in models():
-        for training in (True, False):
-            attempt = submission.machine(accelerators=0).attempt("prepare", model.train(training), [0])
-            expect(attempt).on_device("cpu").leaves_arguments()
+    cases = [(model.train(training), [0]) for training in (True, False) for model in models()]
+    for attempt in submission.machine(accelerators=0).calls("prepare", cases):
+        expect(attempt).on_device("cpu").leaves_arguments()

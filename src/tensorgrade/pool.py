@@ -141,7 +141,9 @@ class WorkerPool:
             with self._lock:
                 if self._origin is None:
                     raise CancelledError
-                worker = self._of_thread.worker = self._origin.worker()
+                busy = Counter(one.processor for one in self._workers)
+                processor = min(sorted(os.sched_getaffinity(0)), key=lambda number: busy[number])
+                worker = self._of_thread.worker = self._origin.worker(processor)
                 self._workers.append(worker)
         return worker
 
@@ -182,8 +184,12 @@ class _Origin:
                 start_new_session=True,
             )
 
-    def worker(self) -> _Worker:
-        """Fork a worker with a zygote of its own; `warm_up` comes first."""
+    def worker(self, processor: int) -> _Worker:
+        """Fork a worker with a zygote of its own; `warm_up` comes first.
+
+        Both stay on one processor: they wait for each other in turn, hundreds of times for a notebook, and to wake
+        somebody up on another processor takes longer than many an answer.
+        """
         slot = UserSlot() if self.zygote.facts.user is not None else None
         facts, zygote = self.zygote.fork(slot.user if slot else None)
         jobs, theirs = socket.socketpair()
@@ -196,7 +202,10 @@ class _Origin:
                 pid = None
         if pid is None:
             raise EngineError("the process that workers are forked from has ended; its messages are above")
-        return _Worker(pid, Connection(jobs.detach()), slot)
+        for process in (pid, facts.pid):
+            with contextlib.suppress(OSError):  # it has ended, which is found out when it is asked
+                os.sched_setaffinity(process, {processor})
+        return _Worker(pid, Connection(jobs.detach()), slot, processor)
 
     def has_ended(self) -> bool:
         """Whether one of the two is gone, so that there will be no more workers."""
@@ -214,7 +223,8 @@ class _Origin:
 class _Worker:
     """The pool's end of a worker."""
 
-    def __init__(self, pid: int, jobs: Connection, slot: UserSlot | None) -> None:
+    def __init__(self, pid: int, jobs: Connection, slot: UserSlot | None, processor: int) -> None:
+        self.processor = processor
         self._handle: int | None = None  # once it has ended, its id may be that of another process
         with contextlib.suppress(ProcessLookupError):
             self._handle = os.pidfd_open(pid)

@@ -109,6 +109,7 @@ def _answer(shell: Shell, request: Message) -> Message:
         "ready": lambda shell, request: {},
         "cell": _cell,
         "call": _call,
+        "calls": _calls,
         "probe": _probe,
     }
     try:
@@ -120,6 +121,10 @@ def _answer(shell: Shell, request: Message) -> Message:
 def _cell(shell: Shell, request: Any) -> Message:
     result = shell.run_cell(request["source"], output_limit=request["output_limit"])
     return {"outputs": cast("Plain", result.outputs), "ok": result.ok, "execution_count": result.execution_count}
+
+
+def _calls(shell: Shell, request: Any) -> Message:
+    return {"answers": [_call(shell, {**request, "parcel": parcel}) for parcel in request["parcels"]]}
 
 
 def _call(shell: Shell, request: Any) -> Message:

@@ -179,7 +179,16 @@ def descendants_of(process: int) -> set[int]:
 
 def _memory(process: int) -> int:
     """Bytes of memory, not of files on disk, that a process has in use, also those that it shares with others."""
-    return _kilobytes(f"/proc/{process}/status", ("RssAnon:", "RssShmem:")) << 10
+    return _kilobytes(f"{_living(process)}/status", ("RssAnon:", "RssShmem:")) << 10
+
+
+def _living(process: int) -> str:
+    """Where the kernel tells of a process: of one whose first thread has ended, at another of its threads."""
+    try:
+        threads = os.listdir(f"/proc/{process}/task")
+    except OSError:
+        threads = []
+    return f"/proc/{process}/task/{threads[-1]}" if len(threads) > 1 else f"/proc/{process}"
 
 
 def _proportional_memory(process: int) -> int | None:
@@ -187,13 +196,14 @@ def _proportional_memory(process: int) -> int | None:
 
     None where this is not told: to a root without the power to trace, as containers have it.
     """
+    place = _living(process)
     try:
-        Path(f"/proc/{process}/smaps_rollup").open().close()
+        Path(f"{place}/smaps_rollup").open().close()
     except PermissionError:
         return None
     except OSError:
         return 0
-    return _kilobytes(f"/proc/{process}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:")) << 10
+    return _kilobytes(f"{place}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:")) << 10
 
 
 def _memory_since_fork(process: int) -> int:
@@ -220,8 +230,9 @@ def _unlinked(process: int) -> dict[_Inode, int]:
     Empty where this is not told: to a root without the power to trace, as containers have it.
     """
     found: dict[_Inode, int] = {}
+    living = _living(process)
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{process}/maps").read_text().splitlines():
+        for line in Path(f"{living}/maps").read_text().splitlines():
             if line.endswith(" (deleted)") and not line.endswith(" /dev/zero (deleted)"):  # that is shared memory
                 place, _, _, device, inode, *_ = line.split()
                 begin, end = (int(address, 16) for address in place.split("-"))
@@ -229,9 +240,9 @@ def _unlinked(process: int) -> dict[_Inode, int]:
                 key = os.makedev(major, minor), int(inode)
                 found[key] = found.get(key, 0) + end - begin
     with contextlib.suppress(OSError):
-        for descriptor in os.listdir(f"/proc/{process}/fd"):
+        for descriptor in os.listdir(f"{living}/fd"):
             with contextlib.suppress(OSError):
-                facts = Path(f"/proc/{process}/fd/{descriptor}").stat()
+                facts = Path(f"{living}/fd/{descriptor}").stat()
                 if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 0:
                     found[facts.st_dev, facts.st_ino] = facts.st_blocks * 512
     return found
