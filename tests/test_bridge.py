@@ -206,7 +206,7 @@ c.LateSubmissionPlugin.penalty_method = "zero"
 """
 
 CANARIES = {
-    "grader": ("graders/create/test_eye.py", "import pytest\n", 'import pytest\n\nSECRET = "canary-grader-51"\n'),
+    "grader": ("graders/create/test_eye.py", "import torch\n", 'import torch\n\nSECRET = "canary-grader-51"\n'),
     "solution": (
         "assignments/create/eye.yaml",
         "  def identity(n, m, dtype):\n      return torch.eye(n, m, dtype=dtype)\n",
