@@ -384,3 +384,12 @@ def test_work_is_seeded(start):
         drawn.append(run(process, "import random, torch; print(random.random(), torch.rand(1).item())"))
         process.close()
     assert drawn[0] == drawn[1]
+
+
+def test_plots_appear_inline(process):
+    """matplotlib draws into the notebook, with nothing configured and nowhere to keep its caches."""
+    cell = "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()"
+    answer = process.run_cell(cell, 60.0, 1 << 20)
+    assert answer["ok"], answer["outputs"]
+    (plot,) = [output for output in answer["outputs"] if "image/png" in output.get("data", {})]
+    assert plot["output_type"] == "display_data"
