@@ -81,6 +81,7 @@ def measure(folder: Path, students: int, many: int, otter: Path | None) -> dict[
         "visible_scores_equal": visible_scores(stock, assignment) == scores_of_examples(folder, stock, assignment),
         "stock": before,
         "ours_from_scratch": scratch,
+        "stock_seconds_per_submission": before / students,
         "seconds_per_submission": scratch / students,
         "ours_again": again,
         "again_vs_from_scratch": scratch / again,
@@ -96,10 +97,14 @@ def measure(folder: Path, students: int, many: int, otter: Path | None) -> dict[
         large, _ = make_class(folder / "large", many)
         run(large, "tensorgrade.cli", "build", assignment)
         seconds, memory = run(large, "nbgrader", "autograde", assignment), Memory()
+        again_many = run(large, "nbgrader", "autograde", assignment, "--force")
         run(large, "nbgrader", *computing, memory=memory)
         results |= {
             "many": many,
             "many_seconds_per_submission": seconds / many,
+            "many_vs_stock_per_submission": (before / students) / (seconds / many),
+            "many_again": again_many,
+            "many_again_vs_from_scratch": seconds / again_many,
             "many_vs_class_per_submission": (seconds / many) / (scratch / students),
             **{f"many_{name}": value for name, value in memory.to_json().items()},
         }

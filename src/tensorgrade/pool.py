@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -112,6 +113,7 @@ class WorkerPool:
                 self._origin = _Origin(open_zygote(self._settings.tier, self._settings.devices))
                 self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="tensorgrade")
                 atexit.register(self.close)
+                atexit.register(gc.freeze)  # else Python, about to end, looks through all of nbgrader for garbage
             return self._origin
 
     def _grade(self, job: Job) -> Graded:
