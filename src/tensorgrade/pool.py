@@ -46,6 +46,7 @@ class WorkerPool:
         self._threads: ThreadPoolExecutor | None = None
         self._of_thread = threading.local()
         self._workers: list[_Worker] = []
+        self._numbered = 0
 
     def prepare(self, settings: Settings, workers: int | None = None) -> Tier:
         """Make ready for jobs; returns the tier that submissions are confined in.
@@ -139,15 +140,25 @@ class WorkerPool:
     def _worker(self) -> _Worker:
         """The worker of this thread."""
         worker: _Worker | None = getattr(self._of_thread, "worker", None)
-        if worker is None:
-            with self._lock:
-                if self._origin is None:
-                    raise CancelledError
-                busy = Counter(one.processor for one in self._workers)
-                processor = min(sorted(os.sched_getaffinity(0)), key=lambda number: busy[number])
-                worker = self._of_thread.worker = self._origin.worker(processor)
+        if worker is not None:
+            return worker
+        with self._lock:
+            origin = self._origin
+            if not hasattr(self._of_thread, "number"):
+                self._of_thread.number = self._numbered
+                self._numbered += 1
+        if origin is None:
+            raise CancelledError
+        worker = origin.worker(
+            self._of_thread.number
+        )  # takes seconds the first time, and nobody else is to wait for it
+        with self._lock:
+            if self._origin is origin:
                 self._workers.append(worker)
-        return worker
+                self._of_thread.worker = worker
+                return worker
+        worker.kill()
+        raise CancelledError
 
     def _discard(self, worker: _Worker) -> None:
         worker.kill()
@@ -168,6 +179,7 @@ class _Origin:
     def __init__(self, zygote: Zygote) -> None:
         self.zygote = zygote
         self._template: subprocess.Popen[bytes] | None = None
+        self._forking = threading.Lock()
 
     def warm_up(self, course: Path, assignment: str | None) -> None:
         """Let both import what they need, side by side."""
@@ -186,12 +198,16 @@ class _Origin:
                 start_new_session=True,
             )
 
-    def worker(self, processor: int) -> _Worker:
-        """Fork a worker with a zygote of its own; `warm_up` comes first.
+    def worker(self, number: int) -> _Worker:
+        """Fork worker number `number` with a zygote of its own; `warm_up` comes first.
 
         Both stay on one processor: they wait for each other in turn, hundreds of times for a notebook, and to wake
         somebody up on another processor takes longer than many an answer.
         """
+        with self._forking:
+            return self._fork(number)
+
+    def _fork(self, number: int) -> _Worker:
         slot = UserSlot() if self.zygote.facts.user is not None else None
         facts, zygote = self.zygote.fork(slot.user if slot else None)
         jobs, theirs = socket.socketpair()
@@ -204,29 +220,30 @@ class _Origin:
                 pid = None
         if pid is None:
             raise EngineError("the process that workers are forked from has ended; its messages are above")
+        processors = sorted(os.sched_getaffinity(0))
         for process in (pid, facts.pid):
             with contextlib.suppress(OSError):  # it has ended, which is found out when it is asked
-                os.sched_setaffinity(process, {processor})
-        return _Worker(pid, Connection(jobs.detach()), slot, processor)
+                os.sched_setaffinity(process, {processors[number % len(processors)]})
+        return _Worker(pid, Connection(jobs.detach()), slot)
 
     def has_ended(self) -> bool:
         """Whether one of the two is gone, so that there will be no more workers."""
         return self.zygote.has_ended() or (self._template is not None and self._template.poll() is not None)
 
     def close(self) -> None:
-        """End the template and the zygote."""
-        self.zygote.close()
-        if self._template is not None:
-            self._control.close()
-            self._template.kill()
-            self._template.wait()
+        """End the template and the zygote, when no worker is being forked from them."""
+        with self._forking:
+            self.zygote.close()
+            if self._template is not None:
+                self._control.close()
+                self._template.kill()
+                self._template.wait()
 
 
 class _Worker:
     """The pool's end of a worker."""
 
-    def __init__(self, pid: int, jobs: Connection, slot: UserSlot | None, processor: int) -> None:
-        self.processor = processor
+    def __init__(self, pid: int, jobs: Connection, slot: UserSlot | None) -> None:
         self._handle: int | None = None  # once it has ended, its id may be that of another process
         with contextlib.suppress(ProcessLookupError):
             self._handle = os.pidfd_open(pid)
