@@ -388,6 +388,7 @@ def test_work_is_seeded(start):
 
 def test_plots_appear_inline(process):
     """Matplotlib draws into the notebook, with nothing configured and nowhere to keep its caches."""
+    pytest.importorskip("matplotlib")
     cell = "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()"
     answer = process.run_cell(cell, 60.0, 1 << 20)
     assert answer["ok"], answer["outputs"]
