@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,6 +179,15 @@ class NbgraderCourse:
     def graded(self, student, assignment="create"):
         """The notebook in ``autograded/``."""
         return nbformat.read(self.root / "autograded" / student / assignment / f"{assignment}.ipynb", as_version=4)
+
+    def wait_until_graded(self, assignment, count, seconds=120):
+        """Wait, while a run is under way, until it has written so many notebooks."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if len(list(self.root.glob(f"autograded/*/{assignment}/{assignment}.ipynb"))) >= count:
+                return
+            time.sleep(0.05)
+        raise TimeoutError(f"fewer than {count} notebooks of {assignment} were graded in {seconds} s")
 
     def verdict(self, student, exercise="eye", assignment="create"):
         """The verdict that stands below an exercise of a graded notebook, by MIME type."""

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -252,9 +251,7 @@ def test_an_interrupted_run_is_completed_by_the_next(small, is_gone):
         text=True,
         process_group=0,
     ) as run:
-        deadline = time.monotonic() + 120
-        while len(list(small.root.glob("autograded/*/demo/demo.ipynb"))) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        small.wait_until_graded("demo", 2)
         family = descendants_of(run.pid)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does
         _, said = run.communicate(timeout=60)

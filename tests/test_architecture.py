@@ -9,9 +9,9 @@ import tensorgrade
 PACKAGE = Path(tensorgrade.__file__).parent
 FOUNDATION = {"codec", "errors"}
 UNTRUSTED = {"process", "shell", "outputs", "zygote", "sandbox", "work", "observation", "parcel", "codec"}
-UNTRUSTED |= {"namespaces", "privileges"}
+UNTRUSTED |= {"namespaces", "privileges", "observer", "resources"}
 TRUSTED = {"grading", "submission", "expectation", "findings", "verdict", "runner", "course", "fit", "exercise"}
-TRUSTED |= {"limits", "slots", "supervisor", "usage", "processes", "doctor", "pool", "late"}
+TRUSTED |= {"limits", "slots", "supervisor", "usage", "processes", "doctor", "pool", "late", "testrun", "containment"}
 
 
 def module_of(file):

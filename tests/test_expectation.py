@@ -8,7 +8,8 @@ from torch import nn
 from tensorgrade.errors import GraderError, ProtocolError
 from tensorgrade.expectation import expect
 from tensorgrade.findings import Mismatch
-from tensorgrade.observation import ObservedObject, Observer, read
+from tensorgrade.observation import ObservedObject, read
+from tensorgrade.observer import Observer
 from tensorgrade.parcel import pack
 from tensorgrade.submission import Attempt, RaisedError
 

@@ -357,7 +357,8 @@ print(*sorted(set(sys.modules) - before))
 def test_the_first_verdict_imports_nothing(make_course, exercise_text):
     """A worker that has warmed up has all modules that a verdict needs."""
     grader = """
-        from tensorgrade.observation import Observer, read
+        from tensorgrade.observation import read
+        from tensorgrade.observer import Observer
         def test_values():
             expect(read(Observer().describe(torch.ones(2)))).close_to(torch.ones(2)).equals(torch.ones(2))
     """

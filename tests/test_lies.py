@@ -17,7 +17,8 @@ from tensorgrade.expectation import expect
 from tensorgrade.findings import Mismatch
 from tensorgrade.grading import judge
 from tensorgrade.limits import DEFAULTS
-from tensorgrade.observation import DTYPES, ObservedModule, ObservedObject, ObservedTensor, Observer, read
+from tensorgrade.observation import DTYPES, ObservedModule, ObservedObject, ObservedTensor, read
+from tensorgrade.observer import Observer
 from tensorgrade.submission import Submission
 
 HERE = Path(__file__).parent
@@ -506,12 +507,12 @@ WRONG = {
 
 FORGED = {
     "Observer": (
-        "from tensorgrade.observation import Observer\n"
+        "from tensorgrade.observer import Observer\n"
         "Observer.describe = lambda self, value: ['tensor', {'values': b'', 'shape': [2, 2], 'dtype': 'float32'}]\n"
         "def answer(n): return 1"
     ),
     "Observer of shapes": (
-        "from tensorgrade.observation import Observer\n"
+        "from tensorgrade.observer import Observer\n"
         "honest = Observer._tensor\n"
         "def lie(self, value):\n"
         "    kind, facts = honest(self, value)\n"
@@ -520,7 +521,7 @@ FORGED = {
         "def answer(n): return torch.ones(1)"
     ),
     "Observer of verdicts": (
-        "from tensorgrade.observation import Observer\n"
+        "from tensorgrade.observer import Observer\n"
         "Observer.describe = lambda self, value: ['object', 'passed', 0, ['bool', True]]\n"
         "def answer(n): return 1"
     ),

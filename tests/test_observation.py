@@ -17,9 +17,9 @@ from tensorgrade.observation import (
     MAX_VALUES,
     ObservedModule,
     ObservedObject,
-    Observer,
     read,
 )
+from tensorgrade.observer import Observer
 
 
 def over_the_wire(plain):

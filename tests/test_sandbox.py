@@ -356,7 +356,7 @@ LEFT_OUT = {
     "AB-capabilities are dropped": "namespaces.bound_capabilities = nothing",
     "AB-no groups of others": "os.setgroups = lambda groups: setgroups([7])",
     "AB-an own user id": "site = dataclasses.replace(site, user=None)",
-    "AB-the limit of memory": "sandbox._limit_resources = nothing",
+    "AB-the limit of memory": "sandbox.limit_memory_and_time = nothing",
     "AB-no network": "privileges._allow_some_sockets = lambda rules, by_path: rules.add_rule(allow, 'socket')",
     "A-an own process tree": "namespaces.ProcessTrees.before_fork = nothing",
     "A-namespaces of its own": "namespaces._NEWNET = 0",

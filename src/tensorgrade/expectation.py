@@ -18,7 +18,8 @@ import torch
 
 from .errors import GraderError
 from .findings import Mismatch, finding, public_error, public_type
-from .observation import Observed, ObservedModule, ObservedObject, ObservedTensor, type_name
+from .observation import Observed, ObservedModule, ObservedObject, ObservedTensor
+from .observer import type_name
 from .submission import Attempt
 
 # (rtol, atol) of torch.testing.assert_close, https://docs.pytorch.org/docs/stable/testing.html

@@ -1,7 +1,7 @@
 """Observations: what the trusted side learns of values that live in a submission process.
 
-`Observer` (untrusted side) describes a value as plain data; `read` (trusted side) turns the description into real
-tensors and frozen values. Nothing of the student's is ever rebuilt: an object comes back as its type's name.
+`tensorgrade.observer` (untrusted side) describes a value as plain data; `read` (trusted side) turns the description
+into real tensors and frozen values. Nothing of the student's is ever rebuilt: an object comes back as its type's name.
 
 Promise of `read`: for any plain data it returns an `Observed` or raises `ProtocolError`; tensors have only dtypes of
 ``DTYPES`` and exactly the bytes that their shape asks for. Time and memory are in proportion to the description.
@@ -9,11 +9,10 @@ Promise of `read`: for any plain data it returns an `Observed` or raises `Protoc
 
 from __future__ import annotations
 
-import ctypes
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -97,180 +96,6 @@ Observed: TypeAlias = (
     "bool | int | float | complex | str | bytes | torch.dtype | torch.device | list[Observed] | tuple[Observed, ...] |"
     " dict[Any, Observed] | ObservedTensor | ObservedModule | ObservedObject | None"
 )
-
-
-def memory(pointer: int, length: int) -> bytes:
-    """The bytes of a tensor's memory; works without NumPy."""
-    return ctypes.string_at(pointer, length) if length else b""
-
-
-# ------------------------------------------------------------------------------------------- the untrusted side
-
-
-@dataclass
-class Observer:
-    """Describes the values of one reply; identities and storages are numbered in the order of their appearance.
-
-    What a subclass of the student's says of itself is not asked for: types are taken from `type`, contents and facts
-    by the methods of the base class. What cannot be sent whole is replaced by an object that says why.
-    """
-
-    _objects: dict[int, int] = field(default_factory=dict)
-    _storages: dict[int, int] = field(default_factory=dict)
-    _alive: list[object] = field(default_factory=list)
-    _bytes: int = 0
-    _nodes: int = 0
-    _level: int = 0
-
-    def describe(self, value: object) -> Plain:
-        """Return `value` as plain data: ``[kind, ...]`` for everything that JSON does not have."""
-        if self._level == 0:  # what one value takes is not taken from the others of the reply
-            self._nodes = self._bytes = 0
-        self._nodes += 1
-        if self._nodes > MAX_NODES or self._level >= MAX_LEVELS:
-            return _left_out("more than can be sent")
-        self._level += 1
-        try:
-            return self._described(value)
-        finally:
-            self._level -= 1
-
-    def _described(self, value: Any) -> Plain:
-        kind = type(value)
-        describe = _EXACT.get(kind)
-        if describe is not None:
-            return describe(self, value)
-        # a subclass that dispatches on its own need not have values, and asks the student's code for its facts
-        if issubclass(kind, torch.Tensor) and kind.__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
-            return self._tensor(value)
-        if issubclass(kind, torch.nn.Module):
-            return self._module(value)
-        return self._object(value)
-
-    def _identity(self, value: object) -> int:
-        self._alive.append(value)  # an id is unique only among living objects
-        return self._objects.setdefault(id(value), len(self._objects))
-
-    def _integer(self, value: Any) -> Plain:
-        return ["int", value] if value.bit_length() <= MAX_INT_BITS else _left_out("huge int")
-
-    def _text(self, kind: str, value: Any) -> Plain:
-        return [kind, value] if len(value) <= MAX_TEXT else _left_out("more text than can be sent")
-
-    def _pairs(self, value: Any) -> Plain:
-        return ["dict", [[self.describe(key), self.describe(item)] for key, item in self._first(dict.items(value))]]
-
-    def _items(self, kind: str, value: Iterable[object]) -> Plain:
-        return [kind, [self.describe(item) for item in self._first(value)]]
-
-    def _first(self, items: Iterable[Kind]) -> Iterator[Kind]:
-        """The items that can still be sent, and one more, so that what is cut off never looks whole."""
-        for item in items:
-            is_left_out = self._nodes >= MAX_NODES
-            yield item
-            if is_left_out:
-                return
-
-    def _object(self, value: Any) -> Plain:
-        items: Plain = None
-        if issubclass(type(value), tuple):
-            items = self._items("tuple", tuple.__iter__(value))
-        elif issubclass(type(value), list):
-            items = self._items("list", list.__iter__(value))
-        elif issubclass(type(value), dict):
-            items = self._pairs(value)
-        return ["object", type_name(type(value)), self._identity(value), items]
-
-    def _module(self, module: torch.nn.Module) -> Plain:
-        training: Plain = {name: bool(child.training) for name, child in module.named_modules()}
-        parameters = {name: self.describe(item) for name, item in module.named_parameters(remove_duplicate=False)}
-        buffers = {name: self.describe(item) for name, item in module.named_buffers(remove_duplicate=False)}
-        return ["module", type_name(type(module)), self._identity(module), training, parameters, buffers]
-
-    def _tensor(self, tensor: torch.Tensor) -> Plain:
-        with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
-            bare = torch.Tensor.detach(tensor)  # shares memory and version, and is of no subclass
-            values, unread = self._values(bare)
-            strided = bare.layout is torch.strided and not bare.is_nested
-            grad, grad_fn = _fact(tensor, "grad") if _fact(tensor, "is_leaf") else None, _fact(tensor, "grad_fn")
-            return [
-                "tensor",
-                {
-                    "values": values,
-                    "unread": unread,
-                    "shape": [] if bare.is_nested else list(map(int, bare.shape)),
-                    "dtype": str(bare.dtype).removeprefix("torch."),
-                    "stride": list(map(int, bare.stride())) if strided else [],
-                    "offset": int(bare.storage_offset()) if strided else 0,
-                    "device": str(bare.device),
-                    "requires_grad": _fact(tensor, "requires_grad"),
-                    "is_leaf": _fact(tensor, "is_leaf"),
-                    "grad_fn": None if grad_fn is None else type(grad_fn).__name__[:MAX_NAME],
-                    "grad": None if grad is None or self._level >= MAX_LEVELS else self.describe(grad),
-                    "version": 0 if bare.is_inference() else bare._version,
-                    "storage": self._storage(bare) if strided else -1 - self._identity(tensor),
-                    "identity": self._identity(tensor),
-                    "type_name": type_name(type(tensor)),
-                },
-            ]
-
-    def _storage(self, tensor: torch.Tensor) -> int:
-        storage = tensor.untyped_storage()
-        self._alive.append(storage)
-        return self._storages.setdefault(_address(storage), len(self._storages))
-
-    def _values(self, tensor: torch.Tensor) -> tuple[bytes | None, str | None]:
-        """The elements in row-major order as bytes, or the reason why they cannot be sent."""
-        if tensor.is_nested or tensor.layout is not torch.strided:
-            return None, f"{'nested' if tensor.is_nested else str(tensor.layout).removeprefix('torch.')} layout"
-        if tensor.is_meta or str(tensor.dtype).removeprefix("torch.") not in DTYPES:
-            return None, f"no plain values ({'meta' if tensor.is_meta else tensor.dtype})"
-        length = tensor.numel() * tensor.element_size()
-        if self._bytes + length > MAX_VALUES:
-            return None, f"too large ({length} bytes)"
-        self._bytes += length
-        flat = tensor.resolve_conj().resolve_neg().to("cpu").contiguous()
-        return memory(flat.data_ptr(), length), None
-
-
-def _left_out(reason: str) -> Plain:
-    return ["object", reason, 0, None]
-
-
-def _fact(tensor: torch.Tensor, name: str) -> Any:
-    """What torch knows of `tensor`, whatever a subclass says."""
-    return getattr(torch.Tensor, name).__get__(tensor)
-
-
-def _address(storage: torch.UntypedStorage) -> int:
-    return storage.data_ptr() or storage._cdata
-
-
-def type_name(kind: type) -> str:
-    """The full name of a type, without the module for built-in ones; torch's re-exports by their public name."""
-    if kind is torch.Tensor:
-        return "torch.Tensor"
-    name = f"{kind.__qualname__}" if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return name[:MAX_NAME]
-
-
-_EXACT: dict[type, Callable[[Observer, Any], Plain]] = {
-    type(None): lambda observer, value: None,
-    bool: lambda observer, value: ["bool", value],
-    int: Observer._integer,
-    float: lambda observer, value: ["float", value],
-    complex: lambda observer, value: ["complex", value.real, value.imag],
-    str: lambda observer, value: observer._text("str", value),
-    bytes: lambda observer, value: observer._text("bytes", value),
-    list: lambda observer, value: observer._items("list", value),
-    tuple: lambda observer, value: observer._items("tuple", value),
-    dict: Observer._pairs,
-    torch.dtype: lambda observer, value: ["dtype", str(value).removeprefix("torch.")],
-    torch.device: lambda observer, value: ["device", str(value)],
-}
-
-
-# --------------------------------------------------------------------------------------------- the trusted side
 
 
 def read(plain: Plain) -> Observed:

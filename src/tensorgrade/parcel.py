@@ -19,7 +19,7 @@ import cloudpickle.cloudpickle
 import torch
 
 from .errors import GraderError
-from .observation import memory
+from .observer import memory
 
 
 def pack(value: object, by_value: Sequence[ModuleType] = ()) -> bytes:

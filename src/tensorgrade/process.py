@@ -15,8 +15,9 @@ from . import sandbox, work
 from .codec import FrameReader, Message, Plain, encode
 from .errors import TOO_LARGE, ProtocolError
 from .namespaces import die_with_parent
-from .observation import Observer, type_name
+from .observer import Observer, type_name
 from .parcel import unpack
+from .resources import MemoryInUse
 from .shell import Shell
 
 _TEXT = 2000
@@ -83,7 +84,7 @@ def _snapshot(
     """Fork; the parent answers on `control` and keeps it, the snapshot goes on with the socket that came along."""
     _, (descriptor,), _, _ = socket.recv_fds(control, 1, 1)
     snapshots[:] = [pid for pid in snapshots if os.waitpid(pid, os.WNOHANG) == (0, 0)]
-    in_use = sandbox.MemoryInUse.now()
+    in_use = MemoryInUse.now()
     child = os.fork()
     if child:
         os.close(descriptor)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 from . import namespaces
+from .resources import MemoryInUse, close_all_but, limit_memory_and_time, limit_tasks, limit_the_rest
 
 if TYPE_CHECKING:
     from .privileges import SystemCallFilter
@@ -47,8 +48,6 @@ NOT_BESIDE_NOTEBOOKS = (".ipynb", "timestamp.txt")
 
 _PROCESS_FACTS = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm/overcommit_memory")
 _READ_EVERYTHING = 1 << 2  # CAP_DAC_READ_SEARCH
-_MARGIN = 512 << 20
-"""Address space beyond the memory limit, in bytes: threads and allocators reserve more than they use."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,9 @@ def confine(settled: Settled, confinement: Confinement, keep: frozenset[int], fi
         namespaces.isolate_submission(
             folders, confinement.disk, confinement.files, settled.site.user, terminals=confinement.programs
         )
-    _limit_resources(confinement, settled)
+    limit_memory_and_time(MemoryInUse.now(), confinement.memory, confinement.cpu_seconds)
+    limit_the_rest(confinement.disk, confinement.open_files)
+    limit_tasks(confinement.processes, alone=settled.alone)
     _become(settled, home)
     namespaces.die_with_parent()  # again: the change of user has undone it
     _enter_folder(settled, home, confinement.name)
@@ -205,25 +206,9 @@ def confine(settled: Settled, confinement: Confinement, keep: frozenset[int], fi
         _verify(settled, confinement)
 
 
-@dataclass(frozen=True)
-class MemoryInUse:
-    """The bytes of address space that this process has mapped, and those of them that count as its data."""
-
-    mapped: int
-    data: int
-
-    @classmethod
-    def now(cls) -> MemoryInUse:
-        """As it is; a fork, which may not be able to read this of itself, begins with the same."""
-        pages = Path("/proc/self/statm").read_text().split()
-        return cls(int(pages[0]) * resource.getpagesize(), int(pages[5]) * resource.getpagesize())
-
-
 def narrow(settled: Settled, narrowed: Narrowed, inherited: MemoryInUse) -> None:
     """Lower the limits of this confined process, a snapshot that has `inherited` memory from the one it copies."""
-    _limit(resource.RLIMIT_AS, inherited.mapped + narrowed.memory + _MARGIN)
-    _limit(resource.RLIMIT_DATA, inherited.data + narrowed.memory)
-    _limit(resource.RLIMIT_CPU, narrowed.cpu_seconds)
+    limit_memory_and_time(inherited, narrowed.memory, narrowed.cpu_seconds)
     if settled.programs and not narrowed.programs and settled.filters:
         settled.filters[False].load()
 
@@ -236,16 +221,6 @@ def children() -> set[int]:
     """The process ids of this process's children."""
     lists = (Path(f"/proc/self/task/{task}/children").read_text() for task in os.listdir("/proc/self/task"))
     return {int(pid) for pids in lists for pid in pids.split()}
-
-
-def close_all_but(keep: frozenset[int]) -> None:
-    """Close every descriptor of this process that is not in `keep`."""
-    start = 0
-    for descriptor in sorted(keep):
-        if start < descriptor:  # an empty range makes some versions of CPython close every descriptor
-            os.closerange(start, descriptor)
-        start = descriptor + 1
-    os.closerange(start, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 # -------------------------------------------------------------------------------------------- the steps
@@ -319,43 +294,6 @@ def _is_public(runtime: tuple[str, ...]) -> bool:
     """Whether every user can reach the runtime."""
     folders = {folder for path in runtime for folder in Path(path, "x").parents if folder.is_dir()}
     return all(folder.stat().st_mode & 0o001 for folder in folders)
-
-
-# --------------------------------------------------------------------------------------------- resources
-
-
-def _limit_resources(confinement: Confinement, settled: Settled) -> None:
-    inherited = MemoryInUse.now()
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_AS, inherited.mapped + confinement.memory + _MARGIN)
-    _limit(resource.RLIMIT_DATA, inherited.data + confinement.memory)
-    _limit(resource.RLIMIT_CPU, confinement.cpu_seconds)
-    _limit(resource.RLIMIT_FSIZE, confinement.disk)
-    _limit(resource.RLIMIT_NOFILE, confinement.open_files)
-    _limit(resource.RLIMIT_MEMLOCK, 0)
-    _limit(resource.RLIMIT_MSGQUEUE, 0)
-    _limit(resource.RLIMIT_SIGPENDING, 256)
-    # a user id or a user namespace of one's own counts from nought
-    others = 0 if settled.alone else _tasks_of_user()
-    _limit(resource.RLIMIT_NPROC, others + confinement.processes)
-
-
-def _limit(kind: int, value: int) -> None:
-    hard = resource.getrlimit(kind)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (value, value))
-
-
-def _tasks_of_user() -> int:
-    """How many tasks run under this user id: RLIMIT_NPROC counts them all, not only ours."""
-    user, tasks = os.getuid(), 0
-    for entry in os.scandir("/proc"):
-        try:
-            if entry.name.isdigit() and entry.stat().st_uid == user:
-                tasks += len(os.listdir(f"/proc/{entry.name}/task"))
-        except OSError:  # the process ended meanwhile
-            continue
-    return tasks
 
 
 # ------------------------------------------------------------------------------------------ verification

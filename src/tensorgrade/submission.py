@@ -23,7 +23,8 @@ from .codec import MAX_PAYLOAD, Message, Plain
 from .errors import GraderError, ProtocolError, SubmissionFailure, TimeLimitExceeded
 from .findings import Finding, Mismatch, finding, public_error
 from .limits import Allowance, limit_behind
-from .observation import MAX_NAME, Observed, Observer, read
+from .observation import MAX_NAME, Observed, read
+from .observer import Observer
 from .parcel import pack, unpack
 
 Kind = TypeVar("Kind")

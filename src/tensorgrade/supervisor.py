@@ -231,7 +231,10 @@ class Zygote(ZygoteHandle):
         self.wait_until_settled()
         if not self._preloading:
             self._preloading = True
-            self._control.send(json.dumps({"import": modules}).encode())
+            try:
+                self._control.send(json.dumps({"import": modules}).encode())
+            except OSError as error:
+                raise EngineError(f"the zygote is gone ({error}): {self._said()}") from error
 
     def wait_until_ready(self) -> None:
         """Wait until it has settled, and then as every handle does."""

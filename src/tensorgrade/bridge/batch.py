@@ -171,14 +171,14 @@ class Batch:
         settings = Settings(config.get("tier", "auto"), tuple(config.get("devices", ())))
         try:
             tier = POOL.prepare(settings, config.get("workers") or None)
+            if self._course is not None and (not config.get("cache", True) or not self._course.results.exists()):
+                POOL.warm_up(self._course.root, self._converter.coursedir.assignment_id)
         except TensorgradeError as error:
             remedy = "`tensorgrade doctor` says how to mend that; a weaker tier is c.GradeSubmission.tier"
             raise NbGraderException(f"{error}. Nothing was graded. {remedy}") from error
         told = self._converter.log.warning if tier == "C" else self._converter.log.info
         told("Submissions are confined in tier %s", tier)
         self.summary.tier = tier
-        if self._course is not None and (not config.get("cache", True) or not self._course.results.exists()):
-            POOL.warm_up(self._course.root, self._converter.coursedir.assignment_id)
         self.ahead.reach = config.get("ahead", 3) * POOL.workers
 
     def _notebook(self, folder: str, expected: str, found: list[str]) -> str:
