@@ -21,7 +21,7 @@ import termios
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -96,7 +96,9 @@ class Target:
     Attributes:
         name: of the attack, to be sent to listeners.
         mark: what processes of the attack in this batch are called.
-        number: unique to the attack, for keys and the like.
+        batch: how names begin of what attacks of this batch leave.
+        label: such a name for this attack.
+        number: unique to the attack in this batch, for keys and the like.
         canary: a process that only waits; its standard input is a file with a secret, as is its environment.
         folder: may be written by everyone, as may the file ``canary`` in it; nothing there may change.
         victim: the notebook of another student who is graded next.
@@ -108,6 +110,8 @@ class Target:
 
     name: str
     mark: str
+    batch: str
+    label: str
     number: int
     student: str
     canary: int
@@ -206,7 +210,7 @@ class Battlefield:
         self.hidden = {kind: f"{kind}-{secrets.token_hex(8)}" for kind in ("grader", "input", "gradebook", "other")}
         self.hidden |= {kind: f"{kind}-{secrets.token_hex(8)}" for kind in ("environ", "canary", "file", "ipc", "note")}
         self.hidden |= {kind: f"{kind}-{secrets.token_hex(8)}" for kind in ("exchange", "keyname", "key", "terminal")}
-        self._token = secrets.token_hex(2)
+        self._token = secrets.token_hex(2)  # other batches have others
         self.home = Path(tempfile.mkdtemp(prefix="attacks-"))
         self.home.chmod(0o755)
         self.temporary = self.home / "temporary"
@@ -278,7 +282,11 @@ class Battlefield:
             self._build()
             listeners = stack.enter_context(Listeners(self.home))
             canaries = stack.enter_context(Canaries(self.home, self.hidden))
-            ipc = stack.enter_context(SharedThings(self.hidden["ipc"], self.attacks))
+            ipc = stack.enter_context(
+                SharedThings(
+                    self.hidden["ipc"], {one.name: (self._label(one), self._number(one)) for one in self.attacks}
+                )
+            )
             places = stack.enter_context(PlacesOfSystem(self.hidden))
             terminals = stack.enter_context(Terminals(self.hidden["terminal"]))
             evidence = {attack.name: Evidence() for attack in self.attacks}
@@ -302,7 +310,7 @@ class Battlefield:
                 found.heard = listeners.heard
                 found.canary, found.folder = canaries.problems(attack.name)
                 found.terminal = terminals.problem(attack.name)
-                found.left = [text for text in ipc.left() if _is_of(attack, text)]
+                found.left = ipc.left(attack.name)
             honest = {
                 f"{assignment}/{student}": self._points(assignment).get(student, (None, False))[0]
                 for assignment in self._assignments()
@@ -327,7 +335,9 @@ class Battlefield:
         return Target(
             name=attack.name,
             mark=self._mark(attack),
-            number=_number(attack),
+            batch=f"tg:{self._token}:",
+            label=self._label(attack),
+            number=self._number(attack),
             student=student,
             canary=canary,
             folder=str(folder),
@@ -371,7 +381,14 @@ class Battlefield:
 
     def _mark(self, attack: Attack) -> str:
         """The name of a process of an attack, which the kernel cuts at 15 characters; other batches have others."""
-        return f"tg{self._token}{_number(attack):x}"
+        return f"tg{self._token}{self._number(attack):x}"
+
+    def _label(self, attack: Attack) -> str:
+        """How a file or key is called that the attack leaves in this batch; others may run at the same time."""
+        return f"tg:{self._token}:{attack.name}:"
+
+    def _number(self, attack: Attack) -> int:
+        return zlib.crc32(self._label(attack).encode()) & 0xFFFFFF | 0x7E000000
 
     def _judge_times(
         self,
@@ -424,15 +441,6 @@ class Battlefield:
             fact = cells.get("test_target")
             found[student] = (fact["score"], fact["needs_manual_grade"]) if fact else (None, False)
         return found
-
-
-def _is_of(attack: Attack, thing: str) -> bool:
-    """Whether a thing that was left behind is that attack's."""
-    return f"tg:{attack.name}:" in thing or f" {_number(attack)} " in thing
-
-
-def _number(attack: Attack) -> int:
-    return zlib.crc32(attack.name.encode()) & 0xFFFFFF | 0x7E000000
 
 
 def _student(attacks: Sequence[Attack], attack: Attack) -> str:
@@ -749,8 +757,9 @@ def _folder_facts(folder: Path) -> list[tuple[object, ...]]:
 class SharedThings:
     """Shared memory and a key with a secret in them; and a look at what attacks leave of that kind."""
 
-    def __init__(self, secret: str, attacks: Sequence[Attack]) -> None:
-        self._attacks = attacks
+    def __init__(self, secret: str, made: Mapping[str, tuple[str, int]]) -> None:
+        """Put them there; `made` has the name and the number that each attack gives to what it leaves."""
+        self._made = made
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.shmat.restype = ctypes.c_void_p
         self.segment = secrets.randbelow(1 << 24) | 0x7D000000
@@ -769,7 +778,7 @@ class SharedThings:
     def __exit__(self, *_: object) -> None:
         self.file.close()
         self._libc.shmctl(self._id, 0, None)  # IPC_RMID
-        for line in self.left():
+        for line in [text for name in self._made for text in self.left(name)]:
             kind, _, facts = line.partition(":")
             number = facts.split()[-1]
             if kind == "shm":
@@ -783,21 +792,19 @@ class SharedThings:
             elif kind == "file":
                 Path(number).unlink(missing_ok=True)
 
-    def left(self) -> list[str]:
-        """What exists that one of the attacks has made; others may run at the same time elsewhere."""
+    def left(self, name: str) -> list[str]:
+        """What exists that the attack `name` has made in this batch."""
+        label, number = self._made[name]
         found = []
         for kind in ("shm", "msg", "sem"):
             for line in Path(f"/proc/sysvipc/{kind}").read_text().splitlines()[1:]:
-                key, number = map(int, line.split()[:2])
-                if 0x7E000000 <= key < 0x7F000000:
-                    found.append(f"{kind}: {key} left {number}")
+                if int(line.split()[0]) == number:
+                    found.append(f"{kind}: {number} left {line.split()[1]}")
         with contextlib.suppress(FileNotFoundError):
-            for line in Path("/proc/keys").read_text().splitlines():
-                if "tg:" in line:
-                    found.append(f"key: {line.partition('tg:')[1]}{line.partition('tg:')[2]} left {line.split()[0]}")
-        for place in ("/dev/shm", "/tmp", "/var/tmp"):
-            found += [f"file: tg:{path.name[3:]} left {path}" for path in Path(place).glob("tg:*")]
-        return [text for text in found if any(_is_of(attack, text) for attack in self._attacks)]
+            keys = (line for line in Path("/proc/keys").read_text().splitlines() if label in line)
+            found += [f"key: {label} left {line.split()[0]}" for line in keys]
+        places = (Path(place, label) for place in ("/dev/shm", "/tmp", "/var/tmp"))
+        return found + [f"file: {label} left {path}" for path in places if path.exists()]
 
 
 class PlacesOfSystem:
@@ -899,9 +906,10 @@ def left_in(home: Path) -> list[str]:
 
 
 def left_on_machine() -> set[str]:
-    """Mounts, shared memory and keys, which no run of nbgrader may leave."""
+    """Mounts, shared memory and keys, which no run of nbgrader may leave; without what batches put there themselves."""
     facts = {f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines()}
-    facts |= {f"file {path}" for path in Path("/dev/shm").iterdir()}
+    facts |= {f"file {path}" for path in Path("/dev/shm").iterdir() if not path.name.startswith(("attacks-", "tg:"))}
     for kind in ("shm", "msg", "sem"):
-        facts |= {f"{kind} {line.split()[0]}" for line in Path(f"/proc/sysvipc/{kind}").read_text().splitlines()}
+        keys = (int(line.split()[0]) for line in Path(f"/proc/sysvipc/{kind}").read_text().splitlines()[1:])
+        facts |= {f"{kind} {key}" for key in keys if not 0x7D000000 <= key < 0x7F000000}
     return facts

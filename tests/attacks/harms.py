@@ -143,7 +143,7 @@ FILES = (
     on_files(
         "shared-memory-left",
         "leaves a file in /dev/shm",
-        "open(f'/dev/shm/tg:{TARGET.name}:', 'w').write('x')",
+        "open(f'/dev/shm/{TARGET.label}', 'w').write('x')",
         stopped_b="Landlock, or it is removed at the end",
     ),
 )
@@ -318,7 +318,7 @@ RESOURCES = (
         TMPFS,
         """
             import os, time
-            name = f"/dev/shm/tg:{TARGET.name}:"
+            name = f"/dev/shm/{TARGET.label}"
             with open(name, "wb") as file:
                 os.unlink(name)
                 for _ in range(9):
@@ -575,7 +575,7 @@ RESOURCES = (
         "key-left",
         "leaves a key in the kernel's key ring of the user",
         SECCOMP,
-        LIBC + "            call(248, b'user', f'tg:{TARGET.name}:'.encode(), b'x', ctypes.c_size_t(1), -4)",
+        LIBC + "            call(248, b'user', TARGET.label.encode(), b'x', ctypes.c_size_t(1), -4)",
     ),
     harm(
         "shell-bomb",

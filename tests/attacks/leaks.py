@@ -171,7 +171,7 @@ ATTACKS = (
             places = [os.path.expanduser("~"), tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm", TARGET.temporary]
             for folder in (".", "..", *places):
                 try:
-                    with open(os.path.join(folder, f"tg:{TARGET.name}:"), "w") as file:
+                    with open(os.path.join(folder, TARGET.label), "w") as file:
                         file.write(TARGET.note)
                     os.chmod(file.name, 0o666)
                 except OSError:
@@ -186,7 +186,7 @@ ATTACKS = (
             import glob, os, tempfile
             places = [os.path.expanduser("~"), tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm", TARGET.temporary]
             for folder in ("..", *places, TARGET.temporary + "/*"):
-                for file in glob.glob(os.path.join(folder, "tg:dead-drop-left:*")):
+                for file in glob.glob(os.path.join(folder, TARGET.batch + "dead-drop-left:")):
                     print(open(file).read())
         """,
     ),
