@@ -70,26 +70,33 @@ def test_equals_accepts_the_same(got, expected):
 @pytest.mark.parametrize(
     ("got", "expected", "code"),
     [
-        (torch.eye(2), torch.ones(2, 2), "values"),
-        (torch.ones(2), torch.ones(2) + 1e-6, "values"),
+        (torch.eye(2), torch.ones(2, 2), "some"),
+        (torch.ones(2), torch.ones(2) + 1e-6, "imprecise"),
         (torch.tensor([0.0]), torch.tensor([math.nan]), "values"),
         (torch.tensor([2**53 + 1]), torch.tensor([2**53]), "values"),
-        (torch.ones(2), torch.ones(2, 1), "shape"),
-        (torch.ones(()), torch.ones(1), "shape"),
+        (torch.ones(2), torch.ones(2, 1), "squeezed"),
+        (torch.ones(()), torch.ones(1), "squeezed"),
         (torch.ones(0, 2), torch.ones(2, 0), "shape"),
+        (torch.arange(6.0).reshape(2, 3), torch.arange(6.0).reshape(2, 3).t(), "transposed"),
+        (torch.tensor([3.0, 5.0]), torch.tensor([1.0, 7.0]), "values"),
+        ([1.0, 2.0], torch.ones(2), "type"),
+        (1, 2.0, "type"),
+        (7.5, 0.25, "unequal"),
+        ([1, 2], [1, 7], "unequal"),
+        ({"a": 1}, {"a": 9}, "unequal"),
         (torch.eye(2).to_sparse(), torch.eye(2), "unread"),
         (None, torch.ones(1), "nothing"),
-        ([1.0], torch.ones(1), "type"),
+        ([1.0], torch.ones(1), "tensor-as-data"),
         (None, [1], "nothing"),
-        (1, True, "type"),
-        (1, 1.0, "type"),
-        (0.5, 0.25, "unequal"),
+        (1, True, "other-number"),
+        (1, 1.0, "other-number"),
+        (0.5, 0.25, "doubled"),
         ("a", "b", "unequal"),
-        ((1,), [1], "type"),
-        ([1], [1, 2], "unequal"),
-        ([1, 2], [1, 3], "unequal"),
-        ({"a": 1}, {"b": 1}, "unequal"),
-        ([torch.ones(1)], [torch.zeros(1)], "values"),
+        ((1,), [1], "other-container"),
+        ([1], [1, 2], "item-missing"),
+        ([1, 2], [1, 3], "one-too-small"),
+        ({"a": 1}, {"b": 1}, "keys-other"),
+        ([torch.ones(1)], [torch.zeros(1)], "one-too-large"),
     ],
 )
 def test_equals_names_what_is_different(got, expected, code):
@@ -104,27 +111,30 @@ def test_close_to_allows_rounding_of_the_dtype(dtype):
     epsilon = torch.finfo(dtype).eps
     expect(observe((expected * (1 + epsilon)).to(dtype))).close_to(expected)
     wrong = (expected * (1 + 3 * epsilon**0.4)).to(dtype)
-    assert finding_of(lambda: expect(observe(wrong)).close_to(expected)).code == "values"
+    code = "values" if epsilon > 1e-4 else "imprecise"
+    assert finding_of(lambda: expect(observe(wrong)).close_to(expected)).code == code
 
 
 def test_close_to_allows_more_for_more_terms():
     """The tolerance grows with the square root of the number of terms."""
     got = observe(torch.tensor([1 + 5e-5]))
-    assert finding_of(lambda: expect(got).close_to(torch.ones(1))).code == "values"
+    assert finding_of(lambda: expect(got).close_to(torch.ones(1))).code == "imprecise"
     expect(got).close_to(torch.ones(1), terms=100)
-    assert finding_of(lambda: expect(got).close_to(torch.ones(1), terms=9)).code == "values"
+    assert finding_of(lambda: expect(got).close_to(torch.ones(1), terms=9)).code == "imprecise"
 
 
 def test_close_to_is_exact_for_integers():
     """Integers and bools do not round."""
-    assert finding_of(lambda: expect(observe(torch.tensor([1]))).close_to(torch.tensor([2]), terms=10**6)).code
-    assert finding_of(lambda: expect(observe(3)).close_to(4, terms=10**6)).code == "unequal"
+    assert (
+        finding_of(lambda: expect(observe(torch.tensor([1]))).close_to(torch.tensor([2]), terms=10**6)).code == "halved"
+    )
+    assert finding_of(lambda: expect(observe(3)).close_to(4, terms=10**6)).code == "one-too-small"
 
 
 def test_close_to_compares_floats():
     """Plain floats have the tolerance of float64."""
     expect(observe(0.1 + 0.2)).close_to(0.3)
-    assert finding_of(lambda: expect(observe(0.3001)).close_to(0.3)).code == "unequal"
+    assert finding_of(lambda: expect(observe(0.3001)).close_to(0.3)).code == "imprecise"
 
 
 # ------------------------------------------------------------------------------------------- properties
@@ -141,10 +151,11 @@ LEAF = torch.ones(2, 3, requires_grad=True)
         (None, None, lambda e: e.is_tensor(), "nothing"),
         (LEAF, lambda e: e.has_shape(2, 3), lambda e: e.has_shape(3, 2), "shape"),
         (LEAF, lambda e: e.has_dtype(torch.float32), lambda e: e.has_dtype(torch.float64), "dtype"),
-        (LEAF, lambda e: e.on_device("cpu"), lambda e: e.on_device("cuda:0"), "device"),
-        (nn.Linear(1, 1), lambda e: e.on_device("cpu"), lambda e: e.on_device(torch.device("cuda", 0)), "device"),
+        (LEAF, lambda e: e.on_device("cpu"), lambda e: e.on_device("cuda:0"), "on-cpu"),
+        (nn.Linear(1, 1), lambda e: e.on_device("cpu"), lambda e: e.on_device(torch.device("cuda", 0)), "on-cpu"),
         (LEAF, lambda e: e.requires_grad(), lambda e: e.requires_grad(False), "in-graph"),
         (torch.ones(1), lambda e: e.requires_grad(False), lambda e: e.requires_grad(), "no-graph"),
+        (torch.ones(1).int(), lambda e: e.requires_grad(False), lambda e: e.requires_grad(), "no-graph-integer"),
         (LEAF, lambda e: e.is_leaf(), None, None),
         (LEAF * 2, None, lambda e: e.is_leaf(), "not-leaf"),
     ],
@@ -185,6 +196,32 @@ def test_checks_chain():
     chain = expect(observe(LEAF)).is_tensor().has_shape(2, 3).has_dtype(torch.float32).on_device("cpu")
     chain.requires_grad().is_leaf().equals(torch.ones(2, 3)).close_to(torch.ones(2, 3))
     assert finding_of(lambda: chain.has_shape(1).has_dtype(torch.int8)).code == "shape"
+
+
+def test_what_was_passed_in_explains_more():
+    """The arguments of an attempt tell that nothing was changed, or that the graph was cut."""
+    x = torch.tensor([1.0, -2.0, 5.0], requires_grad=True)
+    call = attempt(x.detach(), before=[x], after=[x])
+    assert finding_of(lambda: expect(call).equals(torch.tensor([9.0, 4.0, 1.0]))).code == "unchanged"
+    assert finding_of(lambda: expect(call).requires_grad()).code == "graph-cut"
+
+
+def test_a_wrong_item_is_told_as_such():
+    """What is wrong with one item of a container is not said of the whole."""
+    found = finding_of(lambda: expect(observe([1.0, -2.0])).equals([1.0, 2.0]))
+    assert found.code == "sign"
+    assert "first wrong item of the result" in found.text.en
+    assert "结果中第一个错误的项" in found.text.zh
+
+
+def test_a_device_that_nobody_has_is_not_repeated():
+    """An index may carry a message: only small ones are told."""
+    kind, facts = Observer().describe(torch.ones(1))
+    for index, told in ((3, True), (16, False), (4711, False)):
+        text = finding_of(
+            lambda index=index: expect(read([kind, {**facts, "device": f"cuda:{index}"}])).on_device("cpu")
+        )
+        assert (str(index) in text.text.en) is told
 
 
 def test_the_subject_is_named():

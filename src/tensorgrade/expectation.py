@@ -16,8 +16,11 @@ from typing import Any, NoReturn, Self
 
 import torch
 
+from .diagnosis.difference import Check, Opaque, diagnose, diagnose_dtype
+from .diagnosis.states import Graph, diagnose_device, diagnose_graph
 from .errors import GraderError
-from .findings import Mismatch, finding, public_error, public_type
+from .findings import Finding, Mismatch, finding, public_error, public_type
+from .margin import note_comparison
 from .observation import Observed, ObservedModule, ObservedObject, ObservedTensor
 from .observer import type_name
 from .submission import Attempt
@@ -33,6 +36,8 @@ _TOLERANCES: dict[torch.dtype, tuple[float, float]] = {
     torch.complex128: (1e-7, 1e-7),
 }
 _EXACT = (0.0, 0.0)
+_EXPLAINED = frozenset({"values", "shape", "unequal", "type"})
+"""The findings of a comparison in whose place a diagnosis is told."""
 
 
 def expect(observed: Observed | Attempt, subject: str = "result", subject_zh: str = "结果") -> Expectation:
@@ -62,6 +67,15 @@ class Expectation:
         return self._compare(expected, None, terms)
 
     def _compare(self, expected: object, tolerance: tuple[float, float] | None, terms: int = 1) -> Self:
+        try:
+            return self._compare_plainly(expected, tolerance, terms)
+        except Mismatch as mismatch:
+            if mismatch.finding.code not in _EXPLAINED:
+                raise
+            explained = self._explained(mismatch, expected, tolerance, terms)
+        raise Mismatch(explained)
+
+    def _compare_plainly(self, expected: object, tolerance: tuple[float, float] | None, terms: int) -> Self:
         got = self._value()
         if isinstance(expected, torch.Tensor):
             _compare_tensors(self._tensor(), expected, tolerance, terms, self._names)
@@ -89,7 +103,29 @@ class Expectation:
         if len(got) != len(expected):
             self._fail("unequal", f"got {len(got)} items, expected {len(expected)}")
         for item, wanted in zip(got, expected, strict=True):
-            Expectation(item, **self._names)._compare(wanted, tolerance, terms)
+            Expectation(item, **self._names)._compare_plainly(wanted, tolerance, terms)
+
+    def _explained(
+        self, mismatch: Mismatch, expected: object, tolerance: tuple[float, float] | None, terms: int
+    ) -> Finding:
+        """What is different, as the most specific diagnosis says; what the comparison found if it says nothing."""
+        check = Check(tolerance, math.sqrt(max(terms, 1)), dtypes=False, given=self._given())
+        found = diagnose(_plain(self._value()), expected, check)
+        if found is None or found.code == mismatch.finding.code == "type":
+            return mismatch.finding
+        detail = f"{mismatch.finding.detail} {found.detail}".strip()
+        kind = {"got": _kind(self._value())} if found.code == "number-as-tensor" else {}
+        return finding(found.code, detail, **{**found.subjects(*self._names.values()), **found.facts, **kind})
+
+    def _given(self) -> tuple[torch.Tensor, ...]:
+        """The tensors among the arguments, as they were passed in."""
+        return tuple(observed.values for observed in self._arguments() if observed.values is not None)
+
+    def _arguments(self) -> list[ObservedTensor]:
+        if not isinstance(self._observed, Attempt):
+            return []
+        passed = [*self._observed.before, *self._observed.keywords_before.values()]
+        return [observed for observed in passed if isinstance(observed, ObservedTensor)]
 
     # ------------------------------------------------------------------------------------------ properties
 
@@ -97,6 +133,13 @@ class Expectation:
         """A tensor with ordinary values."""
         if self._tensor().values is None:
             self._fail("unread", self._tensor().unread or "")
+        return self
+
+    def has_type(self, *kinds: type) -> Self:
+        """A value of exactly one of these types of plain data (``int``, ``str``, ``dict``, ...)."""
+        got = self._value()
+        if type(got) not in kinds:
+            self._fail("nothing" if got is None else "type", got=_kind(got), expected=" | ".join(map(type_name, kinds)))
         return self
 
     def has_shape(self, *shape: int) -> Self:
@@ -107,8 +150,8 @@ class Expectation:
 
     def has_dtype(self, dtype: torch.dtype) -> Self:
         """A tensor of exactly this dtype."""
-        if self._tensor().dtype is not dtype:
-            self._fail("dtype", f"expected {dtype}", got=str(self._tensor().dtype))
+        if (found := diagnose_dtype(self._tensor().dtype, dtype)) is not None:
+            self._fail(found.code, found.detail, **found.facts)
         return self
 
     def on_device(self, device: str | torch.device) -> Self:
@@ -119,14 +162,19 @@ class Expectation:
         else:
             tensors = [self._tensor()]
         for tensor in tensors:
-            if tensor.device != str(device):
-                self._fail("device", f"expected {device}", got=tensor.device)
+            if (found := diagnose_device(tensor.device, str(device))) is not None:
+                self._fail(found.code, found.detail, **found.facts)
         return self
 
     def requires_grad(self, wanted: bool = True) -> Self:
         """A tensor that requires grad, or with False one that does not."""
-        if self._tensor().requires_grad is not wanted:
-            self._fail("no-graph" if wanted else "in-graph")
+        got = self._tensor()
+        if got.requires_grad and not wanted:
+            self._fail("in-graph")
+        given = any(argument.requires_grad for argument in self._arguments())
+        found = diagnose_graph(Graph(got.dtype, got.requires_grad, got.is_leaf), argument_requires_grad=given)
+        if wanted and found is not None:
+            self._fail(found.code, **found.facts)
         return self
 
     def is_leaf(self) -> Self:
@@ -219,6 +267,7 @@ def _compare_tensors(
     common = torch.promote_types(ours.dtype, wanted.dtype)
     # not assert_close, which asks the same and imports distributed tensors and sympy for it
     unequal = ~torch.isclose(ours.to(common), wanted.to(common), rtol=rtol, atol=atol, equal_nan=True)
+    note_comparison(ours.to(common), wanted.to(common), rtol, atol)
     if unequal.any():
         raise Mismatch(finding("values", f"{int(unequal.sum())} of {unequal.numel()} values", **names))
 
@@ -248,6 +297,17 @@ def _same_number(got: object, expected: object, tolerance: tuple[float, float] |
         rtol, atol = tolerance or _TOLERANCES[torch.float64]
         return math.isclose(got, expected, rel_tol=rtol, abs_tol=atol) or (math.isnan(got) and math.isnan(expected))
     return got == expected
+
+
+def _plain(observed: Observed) -> Any:
+    """An observation as `diagnose` takes it: tensors and plain data."""
+    if isinstance(observed, ObservedTensor) and observed.values is not None:
+        return observed.values
+    if isinstance(observed, (ObservedTensor, ObservedModule, ObservedObject)):
+        return Opaque(_kind(observed))
+    if isinstance(observed, (list, tuple)):
+        return type(observed)(map(_plain, observed))
+    return {key: _plain(item) for key, item in observed.items()} if isinstance(observed, dict) else observed
 
 
 def _kind(observed: Observed) -> str:

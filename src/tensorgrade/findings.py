@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 
+from .diagnosis.sentences import SENTENCES
 from .exercise import Text
 
 _PUBLIC_LIBRARIES = {"builtins", "torch", "collections", "numpy", "numbers", "decimal", "fractions", "json", "pickle"}
@@ -58,6 +59,7 @@ def public_error(types: tuple[str, ...]) -> str:
 
 
 _SENTENCES: dict[str, tuple[str, str]] = {
+    **SENTENCES,
     "undefined": (
         "`{name}` is not defined: run the cells from top to bottom and check the name.",
         "没有定义 `{name}`：请从上到下运行所有单元格，并检查名称。",
@@ -78,54 +80,6 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "Using the answer raised {error}.",
         "使用该答案时抛出了 {error}。",
     ),
-    "nothing": (
-        "The {subject} is None: is a `return` missing?",
-        "{subject_zh}是 None：是不是漏写了 `return`？",
-    ),
-    "type": (
-        "The {subject} is of type {got}; {expected} is asked for.",
-        "{subject_zh}的类型是 {got}，而要求的是 {expected}。",
-    ),
-    "unread": (
-        "The {subject} is a tensor without ordinary values (too large, sparse, or without data).",
-        "{subject_zh}是一个没有普通数值的张量（过大、稀疏或没有数据）。",
-    ),
-    "shape": (
-        "The {subject} does not have the shape that is asked for.",
-        "{subject_zh}的形状不符合要求。",
-    ),
-    "values": (
-        "The {subject} has the right shape, but not the right values.",
-        "{subject_zh}的形状正确，但数值不正确。",
-    ),
-    "dtype": (
-        "The {subject} has dtype {got}, which is not the one that is asked for.",
-        "{subject_zh}的 dtype 是 {got}，不是所要求的。",
-    ),
-    "device": (
-        "The {subject} is on the device {got}, not where it should be.",
-        "{subject_zh}在设备 {got} 上，而不在应在的设备上。",
-    ),
-    "in-graph": (
-        "The {subject} is part of an autograd graph (requires_grad is True); it should be detached from it.",
-        "{subject_zh}仍在自动求导的计算图中（requires_grad 为 True），应当与计算图分离。",
-    ),
-    "no-graph": (
-        "The {subject} does not require grad: no gradient can flow through it.",
-        "{subject_zh}不需要梯度（requires_grad 为 False）：梯度无法通过它回传。",
-    ),
-    "not-leaf": (
-        "The {subject} is not a leaf of the autograd graph.",
-        "{subject_zh}不是计算图的叶子张量。",
-    ),
-    "shared": (
-        "The {subject} shares memory with another tensor; a copy is asked for.",
-        "{subject_zh}与另一个张量共享内存，而这里要求的是副本。",
-    ),
-    "not-shared": (
-        "The {subject} is a copy; a view, which shares memory, is asked for.",
-        "{subject_zh}是一个副本，而这里要求的是共享内存的视图。",
-    ),
     "not-same": (
         "The {subject} is another object than the one that was passed in.",
         "{subject_zh}不是传入的那个对象本身。",
@@ -137,10 +91,6 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "grows": (
         "The Python work grows with the size of the input: is there a loop, a comprehension or a `map`?",
         "Python 层面的工作量随输入大小增长：是否用了循环、推导式或 `map`？",
-    ),
-    "unequal": (
-        "The {subject} is not what is asked for.",
-        "{subject_zh}不符合要求。",
     ),
     "check": (
         "This is not fulfilled.",
@@ -177,6 +127,14 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "ended": (
         "The Python process ended while this was checked (a crash, an exit, or too much memory).",
         "检查这一条时 Python 进程结束了（崩溃、退出或内存不足）。",
+    ),
+    "rank-hung": (
+        "A rank did not finish in time: it hangs, or waits for another one that does not do the same.",
+        "有一个 rank 没有按时完成：它卡住了，或在等待另一个没有执行相同操作的 rank。",
+    ),
+    "rank-ended": (
+        "The Python process of a rank ended while it was working (a crash, an exit, or too much memory).",
+        "某个 rank 的 Python 进程在工作时结束了（崩溃、退出或内存不足）。",
     ),
     "cell-time-limit": (
         "This cell ran longer than the limit of {seconds} s and was stopped.",
