@@ -5,6 +5,8 @@ from torch import nn
 
 from tensorgrade import expect
 
+from .autograd_probes import plain_and_distorted
+
 
 def square(x):
     return x**2
@@ -82,32 +84,45 @@ def network():
     return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
 
 
-def test_values(submission, generator):
-    cases = [
-        (f, *inputs(f, shape, dtype, generator)) for f, shape in FUNCTIONS for dtype in (torch.float32, torch.float64)
-    ]
-    for (f, x, v), attempt in zip(cases, submission.calls("vjp", cases), strict=True):
-        expect(attempt).close_to(product(f, x, v), terms=max(v.numel(), 1))
-
-
-def test_values__module(submission, generator):
-    f = network()
-    x, v = inputs(f, (5, 3), torch.float32, generator)
-    expect(submission.call("vjp", f, x, v)).close_to(product(f, x, v), terms=10)
-
-
-def test_values__requires_grad(submission, generator):
+def value_cases(generator):
+    """Every function once, in alternating dtypes; then modules, inputs that require grad, and other strides."""
+    dtypes = (torch.float32, torch.float64)
+    cases = [(f, *inputs(f, shape, dtypes[i % 2], generator)) for i, (f, shape) in enumerate(FUNCTIONS)]
+    cases.append((network(), *inputs(network(), (5, 3), torch.float32, generator)))
+    cases.append((square, torch.randn(3, 4, generator=generator).t(), torch.randn(3, 4, generator=generator).t()))
     for grad in (None, torch.full((3,), 5.0)):
         x, v = inputs(rotate, (3,), torch.float32, generator)
-        expected = product(rotate, x, v)
         x.requires_grad_().grad = grad
-        expect(submission.call("vjp", rotate, x, v)).close_to(expected, terms=3)
+        cases.append((rotate, x, v.requires_grad_()))
+    return cases
 
 
-def test_values__non_contiguous(submission, generator):
-    x = torch.randn(3, 4, generator=generator).t()
-    v = torch.randn(3, 4, generator=generator).t()
-    expect(submission.call("vjp", square, x, v)).close_to(2 * x * v)
+def test_values(submission, generator):
+    cases = value_cases(generator)
+    for (f, x, v), attempt in zip(cases, submission.calls("vjp", cases), strict=True):
+        expect(attempt).has_dtype(x.dtype).close_to(product(f, x, v), terms=max(v.numel(), 1))
+
+
+def at_a_result(student, leaf, v):
+    return student.vjp(square, leaf * 1.5, v)
+
+
+def test_values__not_a_leaf(submission, generator):
+    leaf, v = torch.randn(2, 3, generator=generator, requires_grad=True), torch.randn(2, 3, generator=generator)
+    expect(submission.run(at_a_result, leaf, v)).close_to(3 * leaf.detach() * v, terms=4)
+
+
+def distorted(student, x, v):
+    return plain_and_distorted(student.vjp, lambda: (rotate, x.clone(), v.clone()))
+
+
+def test_autograd(submission, generator):
+    x, v = torch.rand(3, generator=generator) + 1, torch.rand(3, generator=generator) + 1
+    plain, other, forward = submission.run(distorted, x, v)
+    expect(plain).is_tensor()
+    expect(other).is_tensor()
+    found = forward or plain.shape != other.shape or not torch.equal(plain.values, other.values)
+    expect(found, "way to the product (it is not autograd's)", "求积的方法（不是自动求导）").equals(True)
 
 
 def constant(x):
@@ -115,21 +130,23 @@ def constant(x):
 
 
 def through_a_parameter(x):
-    return torch.ones(3, requires_grad=True) * 2
+    return torch.ones(3, dtype=x.dtype, requires_grad=True) * 2
 
 
 def test_independent(submission):
-    points = [torch.full(shape, 1.5) for shape in ((3,), (2, 2), ())]
-    cases = [(f, x, torch.ones(f(x).shape)) for f in (constant, through_a_parameter) for x in points]
+    dtypes = (torch.float32, torch.float64)
+    points = [torch.full(shape, 1.5, dtype=dtype) for shape in ((3,), (2, 2), ()) for dtype in dtypes]
+    cases = [(f, x, torch.ones_like(f(x))) for f in (constant, through_a_parameter) for x in points]
     for (_, x, _), attempt in zip(cases, submission.calls("vjp", cases), strict=True):
-        expect(attempt).equals(torch.zeros_like(x))
+        expect(attempt).has_dtype(x.dtype).equals(torch.zeros(x.shape)).has_dtype(x.dtype)
 
 
 def test_detached(submission, generator):
     cases = [
-        (f, x.requires_grad_(requires_grad), v)
-        for f, shape in [(square, (4,)), (affine, (3,)), (vector_to_matrix, (3,)), (scalar_to_vector, ())]
-        for requires_grad in (False, True)
+        (f, x.requires_grad_(i % 2 == 0), v.requires_grad_(i > 1))
+        for i, (f, shape) in enumerate(
+            [(square, (4,)), (vector_to_matrix, (3,)), (affine, (3,)), (scalar_to_vector, ())]
+        )
         for x, v in [inputs(f, shape, torch.float32, generator)]
     ]
     for attempt in submission.calls("vjp", cases):
@@ -142,6 +159,7 @@ def test_untouched(submission, generator):
         for grad in (None, torch.full((3,), 5.0)):
             x, v = inputs(rotate, (3,), torch.float32, generator)
             x.requires_grad_(requires_grad).grad = grad
+            v.requires_grad_(not requires_grad)
             cases.append((rotate, x, v))
     for attempt in submission.calls("vjp", cases):
         expect(attempt).is_tensor().leaves_arguments()

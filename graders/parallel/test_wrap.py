@@ -1,9 +1,11 @@
-"""parallel/wrap: wrapped in DataParallel only where there are several GPUs; here, on a machine without any."""
+"""parallel/wrap: wrapped in DataParallel only where there are several GPUs, on machines with 0, 1, 2 and 4 of them."""
 
 import torch
 from torch import nn
 
 from tensorgrade import expect
+
+SEVERAL = {2: [[0, 1], [1, 0], [1], [0]], 4: [[0, 1, 2, 3], [2, 0], [3], [1, 3]]}
 
 
 def models():
@@ -25,3 +27,46 @@ def test_on_cpu(submission):
     cases = [(model.train(training), [0]) for training in (True, False) for model in models()]
     for attempt in submission.machine(accelerators=0).calls("prepare", cases):
         expect(attempt).on_device("cpu").leaves_arguments()
+
+
+def test_one_gpu(submission):
+    for attempt in submission.machine(accelerators=1).calls("prepare", [(model, [0]) for model in models()]):
+        expect(attempt).is_same_object_as(attempt.arguments[0]).on_device("cuda:0")
+
+
+def prepare_each(student, models, lists):
+    """What became of each model for each list of GPUs: the facts about the wrapper, and the model itself."""
+    found = []
+    for model, ids in zip(models, lists, strict=True):
+        wrapper = student.prepare(model, list(ids))
+        wraps = isinstance(wrapper, nn.DataParallel)
+        over = [int(index) for index in wrapper.device_ids] if wraps else []
+        found.append((wraps, wraps and wrapper.module is model, over, model))
+    return found
+
+
+def prepared(submission):
+    """The model, the GPUs, and what became of them, on machines with several."""
+    for count, lists in SEVERAL.items():
+        cases = [(model.train(number % 2 == 0), ids) for ids in lists for number, model in enumerate(models())]
+        given, ids = zip(*cases, strict=True)
+        found = submission.machine(accelerators=count).run(prepare_each, given, ids)
+        yield from zip(given, ids, found, strict=True)
+
+
+def test_wrapped(submission):
+    for _, ids, (wraps, holds, over, _) in prepared(submission):
+        expect(wraps, "use of DataParallel", "DataParallel 的使用").equals(True)
+        expect(holds, "model inside of the wrapper", "包装中的模型").equals(True)
+        expect(over, "GPUs of the wrapper", "包装所用的 GPU").equals(list(ids))
+
+
+def test_moved(submission):
+    for given, ids, (*_, model) in prepared(submission):
+        expect(model, "model", "模型").on_device(f"cuda:{ids[0]}")
+        expect(model.training, "mode of the model", "模型的模式").equals(
+            {name: module.training for name, module in given.named_modules()}
+        )
+        for name, wanted in given.state_dict().items():
+            observed = model.parameters.get(name) or model.buffers.get(name)
+            expect(observed, "value in the model", "模型中的数值").equals(wanted)

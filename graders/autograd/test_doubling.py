@@ -1,0 +1,142 @@
+"""autograd/doubling: x * 2**k up to a norm; only the doublings are recorded; zeros are refused."""
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from tensorgrade import expect
+
+# x, limit, k: squares neither overflow nor vanish, and on the limit itself all norms are exact
+CASES = [
+    ([3.0, 4.0], 10, 1),
+    ([3.0, 4.0], 10.5, 2),
+    ([3.0, 4.0], 20, 2),
+    ([3.0, -4.0], 40.0, 3),
+    ([3.0, 4.0], 1, 1),
+    ([3.0, 4.0], 0, 1),
+    ([3.0, 4.0], -1.0, 1),
+    (-1.5, 30.0, 5),
+    (8.0, 16, 1),
+    ([[2.0, 0.0], [0.0, 2.0]], 5.0, 1),
+    ([[2.0, 0.0], [0.0, 2.0]], 9.0, 2),
+    ([[[1.0, 1.0], [1.0, 1.0]], [[1.0, 1.0], [1.0, -1.0]]], 22.0, 3),
+    ([0.0, 0.0, 0.01], 1000, 17),
+    ([2.0**-60, 0.0], 0.9 * 2.0**50, 110),
+]
+LOW_PRECISION = [(torch.float16, [1.5, 2.0], 30, 4), (torch.bfloat16, [[3.0], [4.0]], 30.0, 3)]
+
+
+def inputs():
+    """Tensors with limit and k, some of which require grad, hold a ``.grad`` or are not contiguous."""
+    for index, (values, limit, k) in enumerate(CASES):
+        x = torch.tensor(values, dtype=torch.float64 if index % 3 == 0 else torch.float32)
+        x.requires_grad_(index % 2 == 0)
+        yield x, limit, k
+    yield torch.tensor([2.0**-60], dtype=torch.float64), 1.1 * 2.0**55, 116
+    yield torch.arange(6.0).reshape(2, 3).t(), 29.0, 2
+    for dtype, values, limit, k in LOW_PRECISION:
+        yield torch.tensor(values, dtype=dtype), limit, k
+
+
+def test_values(submission):
+    cases = list(inputs())
+    for (x, _, k), attempt in zip(cases, calls(submission, cases), strict=True):
+        value = attempt.returned()
+        expect(isinstance(value, tuple) and len(value) == 2, "result (a pair is asked for)").equals(True)
+        expect(value[1], "second result", "第二个结果").equals(k)
+        expect(value[0], "first result", "第一个结果").has_dtype(x.dtype).equals(x.detach() * 2.0**k)
+
+
+def calls(submission, cases):
+    return submission.calls("double_until", [(x, limit) for x, limit, _ in cases])
+
+
+class Recorded(TorchFunctionMode):
+    """Notes the kind of each node that torch functions record in a graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.kinds = set()
+
+    def __torch_function__(self, function, types, arguments=(), keywords=None):
+        result = function(*arguments, **(keywords or {}))
+        for item in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(item, torch.Tensor) and item.grad_fn is not None:
+                self.kinds.add(type(item.grad_fn).__name__)
+        return result
+
+
+def nodes_between(y, x):
+    """The kinds of all nodes that lead from `y` back to `x`, and to any other leaf."""
+    waiting, seen, kinds = [y.grad_fn], {x.grad_fn}, []
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if type(node).__name__ != "AccumulateGrad":
+            kinds.append(type(node).__name__)
+        waiting += [before for before, _ in node.next_functions]
+    return kinds
+
+
+def in_the_graph(student, cases, in_the_middle):
+    """The nodes behind each y, those recorded meanwhile, the gradient of x for the cotangents, and each k."""
+    facts = []
+    for x, limit, cotangent in cases:
+        leaf = x.clone().requires_grad_()
+        point = leaf * 0.5 if in_the_middle else leaf
+        with Recorded() as recorded:
+            y, k = student.double_until(point, limit)
+        kinds = nodes_between(y, point)
+        gradient = torch.autograd.grad(y, point, cotangent)[0] if y.requires_grad else None
+        facts.append((kinds, sorted(recorded.kinds), gradient, k))
+    return facts
+
+
+def graph_cases(generator):
+    for x, limit, k in inputs():
+        if x.dtype in (torch.float32, torch.float64):
+            yield x.detach(), limit, torch.randn(x.shape, generator=generator).to(x.dtype), k
+
+
+def turns(own, k):
+    """How often the answer says that it doubled, for the clauses that do not ask whether that is right."""
+    return own if type(own) is int and 1 <= own <= 200 else k
+
+
+def facts_of(submission, cases, in_the_middle):
+    return submission.run(in_the_graph, [case[:3] for case in cases], in_the_middle)
+
+
+def test_gradient(submission, generator):
+    cases = list(graph_cases(generator))
+    for in_the_middle in (False, True):
+        chosen = [(x * (2 if in_the_middle else 1), *rest) for x, *rest in cases]
+        for (_, _, cotangent, k), facts in zip(chosen, facts_of(submission, chosen, in_the_middle), strict=True):
+            wanted = cotangent.double() * 2.0 ** turns(facts[3], k)
+            expect(facts[2], "gradient of x", "x 的梯度").close_to(wanted.to(cotangent.dtype))
+
+
+def test_graph(submission, generator):
+    cases = list(graph_cases(generator))
+    for (*_, k), (kinds, recorded, _, own) in zip(cases, facts_of(submission, cases, False), strict=True):
+        expect(bool(kinds), "y, which is not in the graph of x,", "y（它不在 x 的计算图中）").equals(True)
+        expect(len(kinds) in (1, turns(own, k)), "graph, with more than the doublings or one product,").equals(True)
+        expect(set(recorded) <= set(kinds), "graph, in which a norm or a test is recorded,").equals(True)
+
+
+def test_zeros(submission):
+    shapes = [(3,), (2, 2), (), (1,)]
+    cases = [(torch.zeros(shape), limit) for shape in shapes for limit in (5.0, 0, -1)]
+    cases += [(torch.tensor([-0.0, 0.0], dtype=torch.float64), 1), (torch.zeros(2, requires_grad=True), 1.0)]
+    for attempt in submission.calls("double_until", cases):
+        expect(attempt).raises(ValueError)
+
+
+def test_untouched(submission):
+    cases = list(inputs())
+    for x, _, _ in cases:
+        x.grad = torch.ones_like(x) if x.requires_grad else None
+    for attempt in calls(submission, cases):
+        expect(attempt.returned() is not None, "result (a pair is asked for)").equals(True)
+        expect(attempt).leaves_arguments()

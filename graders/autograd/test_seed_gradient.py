@@ -1,0 +1,89 @@
+"""autograd/seed-gradient: backward with scale times the gradient, added to what is there; nothing returned."""
+
+import torch
+from torch import nn
+
+from tensorgrade import expect
+
+
+def shared(dtype):
+    a = torch.linspace(-1, 2, 3, dtype=dtype, requires_grad=True)
+    b = torch.linspace(1, 3, 6, dtype=dtype).reshape(2, 3).requires_grad_()
+    return (a**2).sum() + (torch.sin(b) * a).sum() * a[0], [a, b]
+
+
+def deep(dtype):
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).to(dtype)
+    x = torch.randn(4, 2, dtype=dtype)
+    return (model(x) ** 2).mean(), list(model.parameters())
+
+
+def leaf_itself(dtype):
+    w = torch.tensor(1.5, dtype=dtype, requires_grad=True)
+    return w, [w]
+
+
+def unused_elements(dtype):
+    a = torch.ones(3, dtype=dtype, requires_grad=True)
+    empty = torch.ones(0, 2, dtype=dtype, requires_grad=True)
+    return a[1] * 4 + empty.sum(), [a, empty]
+
+
+BUILDERS = [shared, deep, leaf_itself, unused_elements]
+CASES = [
+    (shared, torch.float32, 0.5),
+    (shared, torch.float64, -3.0),
+    (shared, torch.float32, 1024.0),
+    (deep, torch.float32, 2),
+    (deep, torch.float64, 0.1),
+    (leaf_itself, torch.float32, -2),
+    (leaf_itself, torch.float64, 1),
+    (unused_elements, torch.float32, 1.5),
+]
+
+
+def run(student, cases, earlier):
+    """What each call returned, the loss before and after, and the leaves with their gradients."""
+    facts = []
+    for build, dtype, scale in cases:
+        loss, leaves = build(dtype)
+        for leaf in leaves:
+            leaf.grad = None if earlier is None else torch.full_like(leaf, earlier)
+        before = loss.detach().clone(), type(loss.grad_fn).__name__
+        returned = student.scaled_backward(loss, scale)
+        facts.append((returned, before, (loss, type(loss.grad_fn).__name__), leaves))
+    return facts
+
+
+def check_gradients(submission, cases, earlier=None):
+    facts = submission.run(run, cases, earlier)
+    for (build, dtype, scale), (_, _, _, leaves) in zip(cases, facts, strict=True):
+        loss, inputs = build(dtype)
+        for leaf, gradient in zip(leaves, torch.autograd.grad(loss, inputs), strict=True):
+            wanted = gradient * scale + (earlier or 0)
+            expect(leaf.grad, "`.grad` of a leaf", "叶子张量的 `.grad` ").has_dtype(dtype).close_to(wanted, terms=24)
+
+
+def test_scaled(submission):
+    check_gradients(submission, CASES)
+
+
+def test_added(submission):
+    check_gradients(submission, CASES, earlier=7.0)
+
+
+def test_zero(submission):
+    check_gradients(submission, [(build, torch.float32, scale) for build in BUILDERS for scale in (0, 0.0)])
+    check_gradients(submission, [(build, torch.float32, 0) for build in BUILDERS], earlier=7.0)
+
+
+def test_nothing_else(submission):
+    for (build, dtype, _), facts in zip(CASES, submission.run(run, CASES, None), strict=True):
+        returned, (value, node), (loss, node_after), leaves = facts
+        expect(leaves[0].grad, "`.grad` of a leaf", "叶子张量的 `.grad` ").is_tensor()
+        expect(returned is None, "returned value (None is asked for)", "返回值（要求是 None）").equals(True)
+        expect(loss, "loss after the call", "调用之后的损失").requires_grad().equals(value.values)
+        expect(node_after, "place of the loss in the graph", "损失在计算图中的位置").equals(node)
+        for leaf, before in zip(leaves, build(dtype)[1], strict=True):
+            expect(leaf, "leaf after the call", "调用之后的叶子张量").requires_grad().equals(before.detach())

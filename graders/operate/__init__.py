@@ -1,0 +1,1 @@
+"""Graders of the assignment operate, and the inputs that they share."""
