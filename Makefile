@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test attacks bench profile lint build schema clean
+.PHONY: demo test verify attacks conformance bench profile lint build schema clean
 
 demo: .venv  ## grade a small class and show the scores
 	$(BIN)/python examples/demo.py
@@ -11,8 +11,14 @@ test: .venv  ## run the tests: the attacks by themselves, since they look at wha
 	$(BIN)/python -m pytest --ignore=tests/attacks --numprocesses=2 --dist=loadfile
 	$(BIN)/python -m pytest tests/attacks --deselect=tests/attacks/test_attacks.py::test_wins_without_confinement
 
+verify: .venv  ## prove all graders, with mutants; writes .tensorgrade/verify.html
+	$(BIN)/tensorgrade verify --mutants --html .tensorgrade/verify.html
+
 attacks: .venv  ## attack real grading runs, in each tier and unconfined (test leaves out the latter, which wait for minutes)
 	$(BIN)/python -m pytest tests/attacks
+
+conformance: .venv  ## run PyTorch's operator database on virtual accelerators, against the CPU
+	$(BIN)/python -m conformance --json conformance/results.json
 
 profile: .venv  ## say where the time of one submission goes, part by part
 	$(BIN)/python bench/parts.py
@@ -22,6 +28,7 @@ bench: .venv  ## measure, side by side with stock nbgrader; writes bench/results
 	$(BIN)/python bench/verdicts.py
 	$(BIN)/python -m bench.pipeline
 	$(BIN)/python bench/autograde.py
+	$(BIN)/python bench/virtual_cuda.py
 
 lint: .venv  ## check style, types, and that generated files are current
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ import os
 import tempfile
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,14 +133,14 @@ def write(file: Path, text: str) -> None:
 def run_notebook(zygote):
     """Grade a notebook; a cell is code, or ``"judge:NAME"`` where an exercise is judged."""
 
-    def run(course, *cells, seconds=5.0, assignment="demo", language="en"):
+    def run(course, *cells, seconds=5.0, assignment="demo", language="en", settings=None, on=zygote):
         setup = course.load(assignment).settings.setup
         jobs = [CellJob(setup, seconds)]
         for cell in cells:
             place = cell.removeprefix("judge:") if cell.startswith("judge:") else None
             jobs.append(CellJob("" if place else textwrap.dedent(cell), seconds, place))
         job = Job(tuple(jobs), course.root, assignment, language, None, seconds=120.0, cache=False)
-        return grade(job, zygote)
+        return grade(replace(job, settings=settings or job.settings), on)
 
     return run
 

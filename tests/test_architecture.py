@@ -1,5 +1,6 @@
 import ast
 import itertools
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import tensorgrade
 PACKAGE = Path(tensorgrade.__file__).parent
 FOUNDATION = {"codec", "errors"}
 UNTRUSTED = {"process", "shell", "outputs", "zygote", "sandbox", "work", "observation", "parcel", "codec"}
-UNTRUSTED |= {"namespaces", "privileges", "observer", "resources"}
+UNTRUSTED |= {"namespaces", "privileges", "observer", "resources", "ranks", "mesh"}
 TRUSTED = {"grading", "submission", "expectation", "findings", "verdict", "runner", "course", "fit", "exercise"}
 TRUSTED |= {"limits", "slots", "supervisor", "usage", "processes", "doctor", "pool", "late", "testrun", "containment"}
+TRUSTED |= {"machines", "execution", "group"}
 
 
 def module_of(file):
@@ -84,3 +86,15 @@ def test_library_code_does_not_print(module):
     """Only the command line writes to the terminal."""
     calls = (node.func for node in ast.walk(TREES[module]) if isinstance(node, ast.Call))
     assert "print" not in {call.id for call in calls if isinstance(call, ast.Name)}
+
+
+@pytest.mark.parametrize("package", ["diagnosis", "virtual_cuda"])
+def test_packages_that_stand_alone(package):
+    """They import torch, the standard library and themselves."""
+    for module in (name for name in TREES if name.split(".")[0] == package):
+        for node in ast.walk(TREES[module]):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert node.level == 1, f"{module} imports from above its package"
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+                assert {name.split(".")[0] for name in names} <= {"torch", *sys.stdlib_module_names}, module

@@ -310,8 +310,8 @@ def test_metadata_is_the_gradebooks_again(batch):
         ("deleted-solution", "`identity` is not defined"),
         ("ends", "`identity` is not defined"),
         ("untouched", "is None: is a `return` missing?"),
-        ("partly", "has dtype torch.float32, which is not the one that is asked for"),
-        ("wrong", "not the right values"),
+        ("partly", "has the floating-point dtype torch.float32, but an integer or bool one is asked for"),
+        ("wrong", "is right on the diagonal only"),
     ],
 )
 def test_feedback_says_what_happened(batch, student, said):
@@ -370,7 +370,7 @@ def test_feedback_page_holds_the_verdict(feedback):
     """The feedback page shows clause, finding and points, and nothing of the grader."""
     page = (feedback / "partly/create/create.html").read_text(encoding="utf-8")
     assert "the dtype that was asked for" in page
-    assert "has dtype torch.float32" in page
+    assert "has the floating-point dtype torch.float32" in page
     assert "(Score: 2.0 / 3.0)" in page
     assert "test_values" not in page
     assert "SIZES" not in page

@@ -97,7 +97,7 @@ def test_language(small, language, said, not_said):
     text = "\n".join(cell.source for cell in notebook.cells)
     assert said in text
     assert not_said not in text
-    assert notebook.metadata.tensorgrade == {"assignment": "demo", "language": language}
+    assert (notebook.metadata.tensorgrade.assignment, notebook.metadata.tensorgrade.language) == ("demo", language)
 
 
 def test_side_files_are_released(small):
@@ -118,8 +118,9 @@ def test_release_holds_nothing_hidden(assignment):
         answers = [exercise.solution, *exercise.accept.values(), *(wrong.code for wrong in exercise.reject.values())]
         grader = course.grader_file(assignment, exercise.name).read_text(encoding="utf-8")
         hidden = chain.from_iterable(text.splitlines() for text in [*answers, *grader_bodies(grader)])
-        # what students are shown anyway, as a starter or an example, is not hidden
-        shown = {line.strip() for line in f"{exercise.starter}\n{exercise.examples}".splitlines()}
+        # what students are shown anyway, as text, starter or example, is not hidden
+        public = f"{exercise.prompt.en}\n{exercise.starter}\n{exercise.examples}"
+        shown = {line.strip() for line in public.splitlines()}
         telling = {line.strip() for line in hidden if len(line.strip()) > 25} - shown
         assert telling
         assert not [line for line in telling if line in released or line.replace('"', '\\"') in released]
@@ -131,7 +132,7 @@ def grader_bodies(text):
 
 
 def test_canaries_stay_hidden(small):
-    """Of a course only starters, texts and examples are released; the source notebook has the solution besides."""
+    """Of a course only starters, texts, examples and hints are released; the source notebook has solutions besides."""
     small.edit("assignments/demo/one.yaml", "return 42", "return 42  # canary-solution")
     answers = "accept:\n  other: |\n    def one(): return 42  # canary-accept\n"
     answers += "reject:\n  wrong: {because: [values], code: 'def one(): return 1  # canary-reject'}\n"
@@ -141,8 +142,17 @@ def test_canaries_stay_hidden(small):
     small.build()
     released = {name: data for name, data in contents(small.root).items() if name.startswith(("release", "gradebook"))}
     assert len(released) == 2
-    assert not [name for name, data in released.items() if b"canary-" in data]
-    assert set(re.findall(rb"canary-\w+", contents(small.root / "source")["demo/demo.ipynb"])) == {b"canary-solution"}
+    assert {canary for data in released.values() for canary in re.findall(rb"canary-\w+", data)} == {b"canary-hint"}
+    source = contents(small.root / "source")["demo/demo.ipynb"]
+    assert set(re.findall(rb"canary-\w+", source)) == {b"canary-solution", b"canary-hint"}
+
+
+def test_hints_are_for_the_magics(small):
+    """Hints and titles stand in the notebook's metadata, in its language, and in no cell."""
+    small.edit("assignments/demo/one.yaml", "clauses:", "hints: [{en: Think., zh: 想一想。}]\nclauses:")
+    released = nbformat.read(small.build(language="zh"), as_version=4)
+    assert released.metadata.tensorgrade.exercises["one"] == {"title": "演示 one", "hints": ["想一想。"]}
+    assert "想一想" not in "".join(cell.source for cell in released.cells)
 
 
 def test_cells_cannot_change_after_submissions(small):

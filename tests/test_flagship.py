@@ -6,7 +6,10 @@ import pytest
 
 from tensorgrade.course import Course
 from tensorgrade.job import CellJob, Job
+from tensorgrade.late import LateImports
 from tensorgrade.runner import grade
+from tensorgrade.supervisor import open_zygote
+from tensorgrade.zygote import ACCELERATORS
 
 COURSE = Course(Path(__file__).parents[1])
 
@@ -28,6 +31,14 @@ CASES = [
     for exercise in assignment.exercises
     for name, code, lost in answers(exercise)
 ]
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    """A zygote with all that some answer or probe of the course imports late."""
+    with open_zygote("auto") as zygote:
+        zygote.preload((*LateImports().submissions, ACCELERATORS))
+        yield zygote
 
 
 @pytest.mark.parametrize(("assignment", "exercise", "code", "lost"), CASES)

@@ -40,7 +40,7 @@ def test_each_clause_is_judged_for_itself(judged, statuses):
     """
     verdict = judged(ONES, grader, "values", "dtype", "sizes", "plain")
     assert statuses(verdict) == {"values": "passed", "dtype": "failed", "sizes": "failed", "plain": "failed"}
-    assert [clause.code for clause in verdict.clauses] == [None, "dtype", "values", "check"]
+    assert [clause.code for clause in verdict.clauses] == [None, "dtype", "one-too-large", "check"]
     assert (verdict.score, verdict.max_score, verdict.flagged, verdict.reason) == (1, 4, None, None)
 
 
@@ -68,7 +68,7 @@ FLAGGED = {
     "what cannot be sent": (
         "def test_values(submission): submission.call('ones', torch.ones(1, requires_grad=True) * 2)"
     ),
-    "accelerators": "def test_values(submission): submission.machine(accelerators=2).call('ones', 3)",
+    "accelerators": "def test_values(submission): submission.machine(accelerators=9).call('ones', 3)",
     "exit": VALUES + "def test_values__more(submission): pytest.exit('enough')",
     "exit at import": VALUES + "pytest.exit('enough')",
     "system exit": VALUES + "def test_values__more(submission): raise SystemExit(0)",
@@ -377,7 +377,7 @@ def test_patched_comparisons_do_not_help(judged, patch):
     """The verdict is computed where the student's changes to torch do not reach."""
     code = f"{patch} = lambda *a, **k: True\ndef ones(n): return torch.zeros(n)"
     verdict = judged(code, VALUES)
-    assert (verdict.score, verdict.clauses[0].code, verdict.flagged) == (0, "values", None)
+    assert (verdict.score, verdict.clauses[0].code, verdict.flagged) == (0, "zeros", None)
 
 
 @pytest.mark.parametrize("name", ["isinstance", "type", "len"])

@@ -17,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from .expectation import expect
 
         return expect
+    if name == "load_ipython_extension":
+        from .practice.magics import load
+
+        return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command line: ``tensorgrade build``, ``scores``, ``doctor`` and ``schema``.
+"""The command line: one command for each thing that instructors, graders and students do.
 
 Exit codes: 0 done; 1 something to mend, said on stderr; 2 wrong use of the command; 130 interrupted. An error that is
 not a `TensorgradeError` is a bug and shows its traceback.
@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -44,6 +44,8 @@ def cli(context: click.Context, folder: Path) -> None:
 
     \b
     A course's way from YAML to the gradebook:
+      tensorgrade new create/eye     begin an exercise
+      tensorgrade verify create      prove that its graders are right
       tensorgrade doctor             see what this machine protects while it grades
       tensorgrade build create       write release/create from assignments/create
       tensorgrade grade create       grade what lies in submitted/*/create, as nbgrader autograde does
@@ -131,6 +133,85 @@ def cache(folder: Path, clear: bool) -> None:
     count = len(store)
     size = store.clear() if clear else store.size()
     click.echo(f"{count} results, {size / 2**20:.1f} MiB, in {course.results}{' were removed' if clear else ''}")
+
+
+@cli.command()
+@click.argument("notebook", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("exercises", nargs=-1)
+@click.option("--seconds", default=60.0, show_default=True, help="How long a cell may take.")
+def check(notebook: Path, exercises: tuple[str, ...], seconds: float) -> None:
+    """For students: run NOTEBOOK and check the visible examples of EXERCISES (all of them if none is given).
+
+    It says what is wrong where an example fails, as %check does in the notebook after `%load_ext tensorgrade`. The
+    notebook's file stays as it is. Exit code 0: all examples pass; 1: some fail, or the notebook cannot be run.
+    """
+    from .practice.running import check as check_notebook
+
+    checked = check_notebook(notebook, exercises, seconds)
+    for line in checked.raised:
+        click.echo(line, err=True)
+    click.echo(checked.text)
+    sys.exit(0 if checked.passed else 1)
+
+
+@cli.command()
+@click.argument("targets", nargs=-1, metavar="[ASSIGNMENT|ASSIGNMENT/EXERCISE]...")
+@click.option("--mutants", is_flag=True, help="Grade small changes to right answers, too: each must be noticed.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Inputs to grade answers with.")
+@click.option("--since", metavar="COMMIT", help="Prove what has changed since a commit of git.")
+@click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON.")
+@click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write a page of HTML, too.")
+@click.option("--watch", is_flag=True, help="Do it again after each save, and show what to mend first.")
+@click.option("--workers", type=click.IntRange(1), help="Answers at a time; one per processor if not given.")
+@click.option("--no-cache", is_flag=True, help="Compute every result anew.")
+@click.pass_obj
+def verify(
+    folder: Path,
+    /,
+    *,
+    targets: tuple[str, ...],
+    since: str | None,
+    as_json: bool,
+    page: Path | None,
+    watch: bool,
+    no_cache: bool,
+    **options: Any,
+) -> None:
+    """Prove that graders are right, with the answers that the exercises' files give.
+
+    The starter must earn nothing, right answers everything, and wrong ones lose the clauses that they name, through the
+    same engine that grades students; also with other inputs, again, and with two threads. Exit code 0: everything
+    holds; 1: something has to be mended.
+    """
+    from .course import Course
+    from .verify import command
+    from .verify.prover import Options
+    from .verify.targets import changed
+
+    course, chosen = Course.find(folder), Options(cache=not no_cache, **options)
+    if since is not None:
+        targets = (*targets, *changed(course, since))
+        if not targets:
+            click.echo(f"Nothing has changed since {since}.")
+            return
+    if watch:
+        command.watch(course, targets, chosen)
+    sys.exit(0 if command.verify(course, targets, chosen, as_json=as_json, page=page) else 1)
+
+
+@cli.command()
+@click.argument("exercise", metavar="ASSIGNMENT/EXERCISE")
+@click.pass_obj
+def new(folder: Path, exercise: str) -> None:
+    """Begin an exercise: write a YAML file and a grader that say what to fill in, and list it in its assignment.
+
+    `tensorgrade verify --watch ASSIGNMENT/EXERCISE` then shows what to do next, until the exercise is complete.
+    """
+    from .course import Course
+    from .verify.skeleton import begin
+
+    for file in begin(Course.find(folder), exercise):
+        click.echo(os.path.relpath(file))
 
 
 @cli.command()

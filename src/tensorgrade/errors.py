@@ -5,6 +5,7 @@
     │   ├── ExerciseFileError    all the problems of one YAML file, each with line, key and remedy
     │   ├── CourseError          files that do not fit together (a clause without a grader, ...)
     │   └── GraderError          a hidden grader that cannot be run or used the framework wrongly
+    ├── HandoutError             a student's notebook that exercises cannot be read from
     ├── GradebookError           nbgrader refused, or the gradebook lacks what was asked for
     ├── EngineError              the machinery failed: no zygote, no worker; never a student's fault
     │   └── ConfinementError     this machine cannot confine submissions as strongly as was asked for
@@ -42,6 +43,10 @@ class CourseError(AuthorError):
 
 class GraderError(AuthorError):
     """A hidden grader that cannot be run, or that used the framework wrongly."""
+
+
+class HandoutError(TensorgradeError):
+    """A student's notebook that exercises cannot be read from."""
 
 
 class GradebookError(TensorgradeError):

@@ -1,4 +1,4 @@
-"""Runs the cells of one notebook, and keeps a snapshot of each state that an exercise is judged in.
+"""Runs the cells of one notebook on one machine, and keeps a snapshot of each state that an exercise is judged in.
 
 Trusted side. A cell that ends the process costs itself only: the cells before it are run again in a new process,
 without their outputs, and the run goes on behind it. Snapshots wait until all cells have run: what a grader asks them,
@@ -11,20 +11,44 @@ import math
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from .codec import Message
-from .errors import LimitExceeded, ProcessEnded, SubmissionFailure, TimeLimitExceeded
+from .errors import EngineError, LimitExceeded, ProcessEnded, SubmissionFailure, TimeLimitExceeded
 from .findings import finding
 from .job import CellJob, CellRun, Job
 from .limits import Allowance, limit_behind
-from .processes import Process, SubmissionProcess
+from .processes import START_SECONDS, Process, SubmissionProcess
 from .sandbox import Confinement, Narrowed
 from .supervisor import ZygoteHandle
 
 MAX_RESTARTS = 5
+MAX_RANKS = 8
 SEED = 0
+OWN_PROCESSES = 3 * 2 + MAX_RANKS
+"""Processes that are ours: other machines of a notebook, with a snapshot each, and the ranks of one of them."""
+
+
+@dataclass(frozen=True)
+class Accelerators:
+    """What accelerators a machine has.
+
+    Attributes:
+        count: how many.
+        real: whether they are some of those that are built into this machine.
+        told: whether a process is told of them before its first cell; else it is as it comes, without any.
+    """
+
+    count: int = 0
+    real: bool = False
+    told: bool = False
+
+    @property
+    def can_fork(self) -> bool:
+        """Whether a copy of a process can use them: a CUDA context does not survive a fork."""
+        return not (self.real and self.count)
 
 
 class Execution:
@@ -37,6 +61,11 @@ class Execution:
         wanted: places of the job where an exercise is to be judged, with what may be used then.
         zygote: gives the processes.
         folder: for their working folders.
+        accelerators: of the machine.
+        deadline: when the notebook's time is over, on the clock of `time.monotonic`.
+
+    Attributes:
+        closed: whether its processes have been ended for good.
     """
 
     def __init__(
@@ -48,6 +77,8 @@ class Execution:
         wanted: Mapping[int, Allowance],
         zygote: ZygoteHandle,
         folder: Path,
+        accelerators: Accelerators,
+        deadline: float,
     ) -> None:
         self._job = job
         self._allowance = allowance
@@ -55,16 +86,24 @@ class Execution:
         self._wanted = wanted
         self._zygote = zygote
         self._folder = folder
+        self._accelerators = accelerators
         self._process: SubmissionProcess | None = None
         self._done: dict[int, CellJob] = {}
         self._snapshots: dict[int, Process] = {}
-        self._rerun: list[SubmissionProcess] = []
+        self._again: tuple[int, SubmissionProcess] | None = None
         self._starts = 0
-        self._deadline = time.monotonic() + job.seconds
+        self._reached = 0
+        self._deadline = deadline
+        self.closed = False
 
-    def run(self, places: range) -> list[CellRun | None]:
-        """Run the cells in `places`, None for those where an exercise is judged; to be called once."""
-        return [self._visit(place, self._job.cells[place]) for place in places]
+    def run_before(self, place: int, *, hold: bool = True) -> list[CellRun | None]:
+        """Run the cells before `place` that have not been run; None stands for those where an exercise is judged.
+
+        A snapshot of the state there is kept, unless `hold` is false.
+        """
+        places = range(self._reached, place)
+        self._reached = max(self._reached, place)
+        return [self._visit(place, self._job.cells[place], hold) for place in places]
 
     def process_at(self, place: int) -> Process:
         """A process in the state of the notebook at `place`, one that nobody has asked yet; the caller closes it."""
@@ -73,11 +112,21 @@ class Execution:
             return snapshot
         if snapshot is not None:
             snapshot.close()
-        process = self._start(place)
-        if not process.can_fork():
-            return process
-        self._rerun.append(process)
-        return process.snapshot(_narrowed(self._wanted[place]))
+        process = self._unasked_at(place)
+        if self._can_copy(process):
+            return process.snapshot(_narrowed(self._wanted[place]))
+        if process is self._process:
+            return self._start(place)
+        self._again = None
+        return process
+
+    def ranks_at(self, place: int, count: int) -> tuple[list[Process], str]:
+        """`count` processes in the state at `place` that can send messages to each other, and their home.
+
+        The caller closes them.
+        """
+        process = self._unasked_at(place)
+        return process.ranks(_narrowed(self._wanted[place]), count), process.home
 
     def seconds_left(self) -> float:
         """How long the notebook may still take."""
@@ -85,19 +134,19 @@ class Execution:
 
     def close(self) -> None:
         """End all processes."""
+        self.closed = True
         for snapshot in self._snapshots.values():
             snapshot.close()
         self._snapshots.clear()
-        for process in self._rerun:
-            process.close()
+        self._end_again()
         self._end_process()
 
     # ----------------------------------------------------------------------------------------------- cells
 
-    def _visit(self, place: int, cell: CellJob) -> CellRun | None:
+    def _visit(self, place: int, cell: CellJob, hold: bool) -> CellRun | None:
         if cell.exercise is None:
             return self._run_cell(place, cell)
-        if place in self._wanted:
+        if hold and place in self._wanted:
             self._hold(place)
         return None
 
@@ -153,10 +202,30 @@ class Execution:
         """Keep a snapshot of the present state; when that fails, `process_at` runs the cells again."""
         try:
             process = self._ready(place)
-            if process.can_fork():
+            if self._can_copy(process):
                 self._snapshots[place] = process.snapshot(_narrowed(self._wanted[place]))
         except SubmissionFailure:
             self._end_process()
+
+    def _unasked_at(self, place: int) -> SubmissionProcess:
+        """A process in the state at `place` that is only copied: the notebook's, or one that runs the cells again.
+
+        Of the latter there is one at a time, for all that is asked at a place.
+        """
+        if self._process is not None and not self._process.has_ended() and self._reached in (place, place + 1):
+            return self._process
+        if self._again is None or self._again[0] != place or self._again[1].has_ended():
+            self._end_again()
+            self._again = place, self._start(place)
+        return self._again[1]
+
+    def _end_again(self) -> None:
+        if self._again is not None:
+            self._again[1].close()
+            self._again = None
+
+    def _can_copy(self, process: SubmissionProcess) -> bool:
+        return self._accelerators.can_fork and process.can_fork()
 
     def _ready(self, place: int) -> SubmissionProcess:
         """The process of this notebook, in the state that its cells before `place` have made."""
@@ -174,9 +243,11 @@ class Execution:
         confinement = self._confinement(name, tempfile.mkdtemp(dir=self._folder))
         process = self._zygote.start(confinement, SEED, self._job.files, self._read_only)
         try:
+            if self._accelerators.told:
+                _tell(process, self._accelerators)
             for cell in (cell for earlier, cell in self._done.items() if earlier < place):
                 process.run_cell(cell.source, self._seconds(cell), self._allowance.output)
-        except SubmissionFailure:
+        except (SubmissionFailure, EngineError):
             process.close()
             raise
         return process
@@ -196,10 +267,20 @@ class Execution:
             folder=folder,
             memory=self._allowance.memory,
             cpu_seconds=math.ceil(self._allowance.cpu_seconds),
-            processes=self._allowance.processes + len(self._wanted),  # the snapshots are ours
+            processes=self._allowance.processes + len(self._wanted) + OWN_PROCESSES,  # the snapshots are ours
             disk=self._allowance.disk,
             files=self._allowance.files,
             programs=self._allowance.subprocesses,
+        )
+
+
+def _tell(process: SubmissionProcess, accelerators: Accelerators) -> None:
+    """Let a process that has run nothing yet have its accelerators; raises `EngineError` when it cannot."""
+    request: Message = {"do": "accelerators", "count": accelerators.count, "real": accelerators.real}
+    error = process.request(request, START_SECONDS).get("error")
+    if isinstance(error, dict):
+        raise EngineError(
+            f"a submission process could not get {accelerators.count} accelerators: {error.get('text')!r}"
         )
 
 

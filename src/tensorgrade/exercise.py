@@ -20,10 +20,11 @@ from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, WrapSerializer
 
+from tensorgrade.equivalence import EQUIVALENT, EquivalentMutants
 from tensorgrade.errors import CourseError
 from tensorgrade.limits import Limits
-from tensorgrade.model import Model, said
-from tensorgrade.yamlfile import Problem, closest, complaint, complaints_about_items, read, validate
+from tensorgrade.model import EACH_ONCE, LISTED, Model, said
+from tensorgrade.yamlfile import Problem, closest, complaint, read, validate
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -66,14 +67,6 @@ class FrozenMapping(Mapping[str, Value]):
 
 
 # ------------------------------------------------------------------------------------- checks of values
-
-
-def _each_once(items: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = {i: item for i, item in enumerate(items) if item in items[:i]}
-    if repeated:
-        faults = {i: complaint(f'found "{item}" again', "name it once") for i, item in repeated.items()}
-        raise complaints_about_items(faults)
-    return items
 
 
 def _syntax_error(code: str) -> SyntaxError | None:
@@ -159,13 +152,12 @@ _ExerciseName = Annotated[
 _Text = Annotated["Text", said("a text in English and Chinese", _TEXT)]
 _Clause = Annotated["Clause", said("points and text of a clause", _CLAUSE)]
 _Rejected = Annotated["RejectedAnswer", said("code, and the clauses it must lose", _REJECTED)]
+_Equivalent = Annotated[EquivalentMutants, said("mutants, and a reason", EQUIVALENT)]
 _KnownClause = Annotated[str, said("a clause of this exercise", "values"), AfterValidator(_known_clause)]
 _SideFile = Annotated[
     str, said("a path below the assignment's folder", "data/points.csv"), AfterValidator(_safe_to_hand_out)
 ]
 
-_LISTED = Field(strict=False)  # YAML has lists only, and a strict tuple refuses those
-_EACH_ONCE = (_LISTED, Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_each_once))
 _FROZEN = (
     AfterValidator(FrozenMapping),
     WrapSerializer(lambda value, serialize: serialize(dict(value))),
@@ -195,9 +187,10 @@ class RejectedAnswer(Model):
     """A wrong answer that must lose exactly the clauses it names."""
 
     because: Annotated[
-        tuple[_KnownClause, ...], said("a list of clauses, one or more", ["values"], min_length=1), *_EACH_ONCE
+        tuple[_KnownClause, ...], said("a list of clauses, one or more", ["values"], min_length=1), *EACH_ONCE
     ]
     code: _Code
+    diagnosis: Annotated[str | None, said("the code of a finding", "shape", pattern="^[a-z][a-z0-9-]*$")] = None
 
 
 class _Limited(Model):
@@ -226,8 +219,8 @@ class ExerciseContent(_Graded):
     """What an exercise's YAML file says."""
 
     prompt: Annotated[Text, said("the task in English and Chinese Markdown", _TEXT)]
-    teaches: Annotated[tuple[_Concept, ...], said("a list of concepts", ["eye", "dtype"]), *_EACH_ONCE] = ()
-    needs: Annotated[tuple[_ExerciseId, ...], said("a list of exercises", ["create/eye"]), *_EACH_ONCE] = ()
+    teaches: Annotated[tuple[_Concept, ...], said("a list of concepts", ["eye", "dtype"]), *EACH_ONCE] = ()
+    needs: Annotated[tuple[_ExerciseId, ...], said("a list of exercises", ["create/eye"]), *EACH_ONCE] = ()
     difficulty: Annotated[int, said("a whole number from 1 to 5", 1, ge=1, le=5)]
     starter: Annotated[_Code, said("the Python code the student begins with", _CODE)]
     solution: Annotated[_Code, said("a right answer in Python", _CODE)]
@@ -241,13 +234,16 @@ class ExerciseContent(_Graded):
         said("the graded clauses by name, one or more", {"values": _CLAUSE}, min_length=1),
         *_FROZEN,
     ]
-    hints: Annotated[tuple[_Text, ...], said("a list of texts", [_TEXT]), _LISTED] = ()
+    hints: Annotated[tuple[_Text, ...], said("a list of texts", [_TEXT]), LISTED] = ()
     accept: Annotated[
         Mapping[_AnswerName, _Code], said("other right answers by name", {"compare": "..."}), *_FROZEN
     ] = Field(default_factory=FrozenMapping)
     reject: Annotated[
         Mapping[_AnswerName, _Rejected], said("wrong answers by name", {"square_only": _REJECTED}), *_FROZEN
     ] = Field(default_factory=FrozenMapping)
+    equivalent: Annotated[
+        tuple[_Equivalent, ...], said("a list of changes that leave right answers right", [EQUIVALENT]), LISTED
+    ] = ()
 
 
 class Exercise(ExerciseContent):
@@ -276,12 +272,12 @@ class AssignmentSettings(_Graded):
     exercises: Annotated[
         tuple[_ExerciseName, ...],
         said("a list of exercises in order, one or more", ["zeros-ones", "eye"], min_length=1),
-        *_EACH_ONCE,
+        *EACH_ONCE,
     ]
     setup: Annotated[
         str, said("the code of the notebook's first code cell", "import torch"), AfterValidator(_valid_cell)
     ] = "import torch\nimport torch.nn.functional as F\nfrom torch import nn"
-    files: Annotated[tuple[_SideFile, ...], said("a list of files", ["data/points.csv"]), *_EACH_ONCE] = ()
+    files: Annotated[tuple[_SideFile, ...], said("a list of files", ["data/points.csv"]), *EACH_ONCE] = ()
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import contextlib
 import hashlib
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -21,13 +21,16 @@ from types import FrameType
 import pytest
 import torch
 
+from . import margin
 from .errors import EngineError, GraderError, LimitExceeded, ProtocolError, SubmissionFailure, TimeLimitExceeded
 from .exercise import Exercise, Language
 from .findings import Finding, Mismatch, finding
+from .group import RANK_HUNG
 from .limits import Allowance
+from .margin import Margin
 from .submission import Machine, Submission
 from .testrun import run_tests, start_once
-from .verdict import ClauseVerdict, Status, Verdict, not_run
+from .verdict import ClauseVerdict, Measurement, Status, Verdict, not_run
 
 GRADER_SECONDS = 60.0
 """How long one test of a grader may compute on the trusted side, without the time it waits for the submission."""
@@ -44,12 +47,22 @@ def warm_up() -> None:
 
 
 def judge(
-    exercise: Exercise, grader: Path, machine: Machine, language: Language, grader_seconds: float = GRADER_SECONDS
+    exercise: Exercise,
+    grader: Path,
+    machine: Machine,
+    language: Language,
+    grader_seconds: float = GRADER_SECONDS,
+    *,
+    seed: int = 0,
+    measured: bool = False,
 ) -> Verdict:
-    """Return the verdict of `grader` on the submission that `machine` runs."""
+    """Return the verdict of `grader` on the submission that `machine` runs.
+
+    Another `seed` gives the tests other inputs. What is `measured` tells what each test took.
+    """
     if not grader.is_file():
         return not_run(exercise, language, None, flagged=f"{grader}: the grader is missing")
-    run = _GraderRun(exercise, grader, machine, _Clock(grader_seconds))
+    run = _GraderRun(exercise, grader, machine, _Clock(grader_seconds), seed=seed, measured=measured)
     status = run_tests(grader, run, run.seed(""))
     if status == pytest.ExitCode.USAGE_ERROR:
         raise EngineError(f"pytest did not accept our options for {grader}; report this as a bug")
@@ -97,15 +110,21 @@ class _Clock:
 class _GraderRun:
     """One grader at work on one submission: collects what became of the tests."""
 
-    def __init__(self, exercise: Exercise, grader: Path, machine: Machine, clock: _Clock) -> None:
+    def __init__(
+        self, exercise: Exercise, grader: Path, machine: Machine, clock: _Clock, *, seed: int, measured: bool
+    ) -> None:
         self._exercise = exercise
         self._grader = grader
         self._machine = machine
         self._clock = clock
-        self._secret = grader.read_bytes() + exercise.id.encode()
+        self._secret = grader.read_bytes() + exercise.id.encode() + (b" %d" % seed if seed else b"")
+        self._measured = measured
+        self._measurement: tuple[float, Margin] | None = None
+        self._measurements: list[Measurement] = []
         self._outcomes: dict[str, list[tuple[Status, Finding | None]]] = {name: [] for name in exercise.clauses}
         self._ended: Finding | None = None
         self._crashes = 0
+        self._hung: set[str] = set()
         self._faults: list[str] = []
         self._waiting: dict[str, pytest.Item] = {}
         self.submission = Submission(machine, grader.parent, clock.paused)
@@ -120,17 +139,27 @@ class _GraderRun:
         """The source of inputs of one test."""
         return torch.Generator().manual_seed(self.seed(test))
 
-    def running(self) -> AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
         """Limit how long a test computes."""
-        return self._clock.running()
+        with self._clock.running():
+            if not self._measured:
+                yield
+                return
+            begin = time.perf_counter()
+            with margin.measured() as used:
+                try:
+                    yield
+                finally:
+                    self._measurement = time.perf_counter() - begin, used
 
     def expect(self, items: Sequence[pytest.Item]) -> None:
         """Learn which tests there are."""
         self._waiting = {item.nodeid: item for item in items}
 
-    def prepare(self) -> None:
-        """Skip the test when there is nobody to answer."""
-        if self._ended is not None:
+    def prepare(self, item: pytest.Item) -> None:
+        """Skip the test when there is nobody to answer, or when its clause has cost the time of ranks that hang."""
+        if self._ended is not None or _clause_of_item(item) in self._hung:
             pytest.skip("the submission cannot answer any more")
 
     def note_fault(self, fault: str) -> None:
@@ -141,12 +170,16 @@ class _GraderRun:
         """Note what became of a phase of a test."""
         if phase != "setup":
             self._waiting.pop(item.nodeid, None)
+        if self._measurement is not None:
+            seconds, used = self._measurement
+            self._measurements.append(Measurement(item.name, seconds, used.used))
+            self._measurement = None
         outcomes = self._outcomes.get(_clause_of_item(item))
         if outcomes is None:
             self.note_fault(f"{item.name} belongs to no clause of {self._exercise.id}")
         elif skipped:
             outcomes.append((Status.NOT_RUN, None))
-            if self._ended is None:
+            if self._ended is None and _clause_of_item(item) not in self._hung:
                 self.note_fault(f"{item.name} was skipped")
         elif error is None:
             if phase == "call":
@@ -155,6 +188,8 @@ class _GraderRun:
             outcomes.append((Status.FAILED, self._failure(error)))
         elif isinstance(error, Mismatch):
             outcomes.append((Status.FAILED, error.finding))
+            if error.finding.code == RANK_HUNG:
+                self._hung.add(_clause_of_item(item))
         elif isinstance(error, (AssertionError, pytest.fail.Exception)):
             outcomes.append((Status.FAILED, finding("check")))
         else:
@@ -194,6 +229,7 @@ class _GraderRun:
             clauses=clauses,
             reason=self._ended.text.get(language) if self._ended else None,
             flagged=_summary(self._faults),
+            measurements=tuple(self._measurements),
         )
 
     def _clause(self, name: str, outcomes: list[tuple[Status, Finding | None]], language: Language) -> ClauseVerdict:

@@ -21,10 +21,12 @@ class Settings:
     Attributes:
         tier: A, B or C; ``"auto"`` is A where that is possible, else B.
         devices: files below /dev that submissions may use.
+        accelerators: whether exercises that ask for accelerators get virtual ones, or those among `devices`.
     """
 
     tier: Tier | Literal["auto"] = "auto"
     devices: tuple[str, ...] = ()
+    accelerators: Literal["virtual", "real"] = "virtual"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Job:
         settings: how the submission is confined.
         cache: whether results may come from the course's store, and go there.
         abandoned: exercises whose grader has ended workers; they are flagged and not judged.
+        seed: which of the inputs that a grader draws; students are graded with 0.
+        measured: whether verdicts tell what each test took, and how close it was to the tolerance.
     """
 
     cells: tuple[CellJob, ...]
@@ -61,6 +65,8 @@ class Job:
     settings: Settings = Settings()
     cache: bool = True
     abandoned: frozenset[str] = frozenset()
+    seed: int = 0
+    measured: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,10 @@ class Keys:
         read_only = sorted(assignment.settings.files) if assignment else ()
         limits = [asdict(exercise.limits.allowance()) for exercise in assignment.exercises] if assignment else []
         name = job.assignment or (job.files.name if job.files else None)  # that of the working folder
-        self._surroundings = _digest(
-            [_software(), asdict(job.settings), name, job.language, job.seconds, read_only, limits, _files(job.files)]
-        )
+        accelerators = [exercise.accelerators for exercise in assignment.exercises] if assignment else []
+        settings = [asdict(job.settings), job.language, job.seconds, job.seed, job.measured]
+        facts = [settings, name, read_only, limits, accelerators, _files(job.files)]
+        self._surroundings = _digest([_software(), *facts])
 
     def run(self) -> str:
         """The key of the outputs of all cells."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from .course import Course
 from .errors import AuthorError
+from .zygote import ACCELERATORS
 
 _FEATURES = {
-    "torch._dynamo": r"\b(optim|torch\.func|functorch|checkpoint|DistributedDataParallel|compile)\b",
+    "torch._dynamo": r"\b(optim|torch\.func|functorch|checkpoint|DistributedDataParallel|compile|TorchDispatchMode)\b",
     "torch.distributed.tensor": r"\b(assert_close|gradcheck)\b",
 }
 """The features that import a module, as they are named in code (found by trying, torch 2.13)."""
@@ -21,7 +22,10 @@ _FEATURES = {
 
 @dataclass(frozen=True)
 class LateImports:
-    """Modules to import beside the usual: for submissions, and for the graders."""
+    """Modules to import beside the usual: for submissions, and for the graders.
+
+    The submissions' have `ACCELERATORS` among them where an exercise has accelerators.
+    """
 
     submissions: tuple[str, ...] = tuple(_FEATURES)
     graders: tuple[str, ...] = ()
@@ -43,7 +47,8 @@ class LateImports:
             grader = course.grader_file(assignment, exercise.name)
             graders += [grader.read_text(encoding="utf-8", errors="replace")] if grader.is_file() else []
         # probes of graders run beside the answers
-        return cls(_modules([*answers, *graders]), _modules(graders))
+        asked = any(exercise.accelerators for exercise in exercises) or "machine(" in "".join(graders)
+        return cls(_modules([*answers, *graders]) + (ACCELERATORS,) * asked, _modules(graders))
 
 
 def _modules(code: list[str]) -> tuple[str, ...]:

@@ -21,6 +21,14 @@ NAMESPACE = "tensorgrade"
 GRADED = "flagged"
 """The key below `NAMESPACE` that a notebook has once it is graded: the cells that a person has to grade."""
 
+_ACCELERATORS = """\
+try:  # virtual GPUs, where tensorgrade is installed and there are no real ones
+    from tensorgrade.practice.accelerators import provide
+except ImportError:
+    pass
+else:
+    print(provide({count}))"""
+
 SCHEMA_VERSION = 3  # of nbgrader's cell metadata
 
 
@@ -30,7 +38,7 @@ def source_notebook(assignment: Assignment, language: Language) -> NotebookNode:
     introduction = f"# {settings.title.get(language)}\n\n{settings.introduction.get(language).strip()}"
     cells = [
         _cell(assignment, "notebook_about", v4.new_markdown_cell(introduction), locked=True),
-        _cell(assignment, "notebook_setup", v4.new_code_cell(settings.setup.strip()), locked=True),
+        _cell(assignment, "notebook_setup", v4.new_code_cell(setup_source(assignment)), locked=True),
     ]
     for exercise in assignment.exercises:
         cells += _exercise_cells(assignment, exercise, language)
@@ -39,9 +47,28 @@ def source_notebook(assignment: Assignment, language: Language) -> NotebookNode:
     notebook.metadata = NotebookNode(
         kernelspec={"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
         language_info={"name": "python"},
-        **{NAMESPACE: {"assignment": assignment.name, "language": language}},
+        **{NAMESPACE: _handout(assignment, language)},
     )
     return notebook
+
+
+def setup_source(assignment: Assignment) -> str:
+    """The code of the first code cell: what the assignment sets up, after virtual accelerators where it needs some."""
+    setup = assignment.settings.setup.strip()
+    count = max((exercise.accelerators for exercise in assignment.exercises), default=0)
+    return f"{_ACCELERATORS.format(count=count)}\n\n{setup}" if count else setup
+
+
+def _handout(assignment: Assignment, language: Language) -> dict[str, Any]:
+    """What `tensorgrade.practice` reads of a released notebook."""
+    exercises = {
+        exercise.name: {
+            "title": exercise.title.get(language),
+            "hints": [hint.get(language) for hint in exercise.hints],
+        }
+        for exercise in assignment.exercises
+    }
+    return {"assignment": assignment.name, "language": language, "exercises": exercises}
 
 
 def language_of(notebook: Path) -> Language:

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, cast
 
-from . import sandbox, work
+from . import ranks, sandbox, work
 from .codec import FrameReader, Message, Plain, encode
 from .errors import TOO_LARGE, ProtocolError
 from .namespaces import die_with_parent
@@ -81,13 +81,18 @@ def _reply(control: socket.socket, request: Message, answer: Message) -> None:
 def _snapshot(
     control: socket.socket, snapshots: list[int], request: Message, shell: Shell, settled: sandbox.Settled
 ) -> socket.socket:
-    """Fork; the parent answers on `control` and keeps it, the snapshot goes on with the socket that came along."""
-    _, (descriptor,), _, _ = socket.recv_fds(control, 1, 1)
+    """Fork; the parent answers on `control` and keeps it, the snapshot goes on with the socket that came along.
+
+    A rank gets further sockets, which lead to the other ranks.
+    """
+    count = cast("int", request.get("ranks", 1))
+    _, (descriptor, *peers), _, _ = socket.recv_fds(control, 1, count)
     snapshots[:] = [pid for pid in snapshots if os.waitpid(pid, os.WNOHANG) == (0, 0)]
     in_use = MemoryInUse.now()
     child = os.fork()
     if child:
-        os.close(descriptor)
+        for given in (descriptor, *peers):
+            os.close(given)
         snapshots.append(child)
         _reply(control, request, {})
         return control
@@ -100,6 +105,8 @@ def _snapshot(
     os.dup2(null, 1)
     os.dup2(null, 2)
     os.close(null)
+    if "rank" in request:
+        ranks.join(cast("int", request["rank"]), peers)
     own = socket.socket(fileno=descriptor)
     _reply(own, request, {})
     return own
@@ -108,15 +115,29 @@ def _snapshot(
 def _answer(shell: Shell, request: Message) -> Message:
     handlers: dict[str, Callable[[Shell, Any], Message]] = {
         "ready": lambda shell, request: {},
+        "accelerators": _accelerators,
         "cell": _cell,
         "call": _call,
         "calls": _calls,
         "probe": _probe,
+        "rank": _rank,
     }
     try:
         return handlers[cast("str", request["do"])](shell, request)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are answers too
         return {"error": _describe_error(error)}
+
+
+def _accelerators(shell: Shell, request: Any) -> Message:
+    """Give this process accelerators, before it runs anything that could look for them."""
+    if request["real"]:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(request["count"])))
+        return {}
+    from . import virtual_cuda  # here, because most notebooks do without
+
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # with which the zygote hides real ones; it would hide these as well
+    virtual_cuda.enable(devices=request["count"])
+    return {}
 
 
 def _cell(shell: Shell, request: Any) -> Message:
@@ -149,6 +170,12 @@ def _call(shell: Shell, request: Any) -> Message:
 def _probe(shell: Shell, request: Any) -> Message:
     probe, arguments, keywords = unpack(request["parcel"])
     return {"value": Observer().describe(probe(Answers(shell.namespace), *arguments, **keywords))}
+
+
+def _rank(shell: Shell, request: Any) -> Message:
+    """Answer a call or a probe as one of several ranks, and hang up."""
+    with ranks.working(request["folder"]):
+        return _answer(shell, request["request"])
 
 
 def _describe_error(error: BaseException) -> Message:

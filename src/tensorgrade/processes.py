@@ -14,14 +14,14 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from nbformat import ValidationError, validate
 
 from .codec import FrameReader, Message, Plain, encode
-from .errors import EngineError, ProcessEnded, ProtocolError, SubmissionFailure, TimeLimitExceeded
+from .errors import EngineError, LimitExceeded, ProcessEnded, ProtocolError, SubmissionFailure, TimeLimitExceeded
 from .sandbox import Narrowed
 from .usage import Usage
 
@@ -101,6 +101,20 @@ class Process:
         except SubmissionFailure:
             self.kill()
             raise
+
+    def begin(self, message: Message, deadline: float) -> None:
+        """Send `message`, without waiting for the answer; a process that is gone tells so when it is waited for."""
+        self._requests += 1
+        self._next_look = time.monotonic() + WATCH_SECONDS
+        with contextlib.suppress(ProcessEnded, TimeoutError):
+            self._send(encode({**message, "id": self._requests}), deadline)
+
+    def answer(self, deadline: float, most: int | None = None) -> Message:
+        """The answer to what was sent last; raises a `SubmissionFailure`, `TimeLimitExceeded` at the deadline."""
+        try:
+            return self._answer(FrameReader(most), deadline)
+        except TimeoutError:
+            raise TimeLimitExceeded("it did not answer in time") from None
 
     def processor_seconds(self) -> float:
         """The processor time that this process has used; 0 when it is gone altogether."""
@@ -195,7 +209,11 @@ class Process:
 
 
 class SubmissionProcess(Process):
-    """The process that runs a notebook's cells; owns its snapshots and everything else in its process group."""
+    """The process that runs a notebook's cells; owns its snapshots and everything else in its process group.
+
+    Attributes:
+        home: its folder, as it sees it.
+    """
 
     def __init__(
         self,
@@ -204,9 +222,12 @@ class SubmissionProcess(Process):
         handle: int,
         streams: list[RawStream],
         usage: Usage,
+        *,
+        home: str,
     ) -> None:
         super().__init__(control, handle, streams, usage)
         self._end = end
+        self.home = home
         self.pid = process_id(handle)
         self.cpu_seconds = 0.0
 
@@ -239,10 +260,28 @@ class SubmissionProcess(Process):
 
     def snapshot(self, narrowed: Narrowed, seconds: float = 10.0) -> Process:
         """Fork this process as it is now, with limits of its own; raises a `SubmissionFailure` when it cannot."""
+        return self._copy({"do": "snapshot", "narrowed": asdict(narrowed)}, [], seconds)
+
+    def ranks(self, narrowed: Narrowed, count: int, seconds: float = 10.0) -> list[Process]:
+        """Fork this process `count` times, and let each of the copies have a connection to each other.
+
+        Raises a `SubmissionFailure` when it cannot.
+        """
+        ranks: list[Process] = []
+        with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as given:
+            ends = _connected(count, given)
+            for rank, peers in enumerate(ends):
+                request: Message = {"do": "snapshot", "narrowed": asdict(narrowed), "rank": rank, "ranks": count}
+                ranks.append(self._copy(request, peers, seconds))
+                on_failure.callback(ranks[-1].close)
+            on_failure.pop_all()
+        return ranks
+
+    def _copy(self, request: Message, sockets: list[socket.socket], seconds: float) -> Process:
         ours, theirs = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         try:
-            self._send_descriptor_after_request(asdict(narrowed), theirs, seconds)
+            self._send_descriptors_after_request(request, [theirs, *sockets], seconds)
         except SubmissionFailure:
             ours.close()
             raise
@@ -259,12 +298,12 @@ class SubmissionProcess(Process):
             os.close(stream.descriptor)
         self.cpu_seconds = self._end()
 
-    def _send_descriptor_after_request(self, narrowed: Message, theirs: socket.socket, seconds: float) -> None:
+    def _send_descriptors_after_request(self, request: Message, theirs: list[socket.socket], seconds: float) -> None:
         self._requests += 1
-        frame = encode({"do": "snapshot", "id": self._requests, "narrowed": narrowed})
+        frame = encode({**request, "id": self._requests})
         try:
             self._send(frame, time.monotonic() + seconds)
-            socket.send_fds(self._control, [b"s"], [theirs.fileno()])
+            socket.send_fds(self._control, [b"s"], [end.fileno() for end in theirs])
             self._answer(FrameReader(), time.monotonic() + seconds)
         except (TimeoutError, OSError) as error:
             self.kill()
@@ -291,6 +330,37 @@ class SubmissionProcess(Process):
             self.kill()
             raise ProcessEnded("the process could not be copied") from error
         return handle
+
+
+def _connected(count: int, closing: contextlib.ExitStack) -> list[list[socket.socket]]:
+    """For each of `count` processes its ends of connections to the others, in their order."""
+    ends: dict[tuple[int, int], socket.socket] = {}
+    for one in range(count):
+        for other in range(one):
+            ends[one, other], ends[other, one] = map(closing.enter_context, socket.socketpair())
+    return [[ends[one, other] for other in range(count) if other != one] for one in range(count)]
+
+
+def request_together(
+    processes: Sequence[Process], messages: Sequence[Message], seconds: float, most: int | None = None
+) -> list[Message | SubmissionFailure]:
+    """Send each process its message; return what each of them answered within `seconds`, or why it did not.
+
+    A process without an answer is killed. Raises `LimitExceeded` when they use too much together.
+    """
+    deadline = time.monotonic() + seconds
+    answers: list[Message | SubmissionFailure] = []
+    for process, message in zip(processes, messages, strict=True):
+        process.begin(message, deadline)
+    for process in processes:
+        try:
+            answers.append(process.answer(deadline, most))
+        except LimitExceeded:
+            raise
+        except SubmissionFailure as failure:
+            process.kill()
+            answers.append(failure)
+    return answers
 
 
 def process_id(handle: int) -> int:

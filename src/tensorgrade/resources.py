@@ -28,9 +28,13 @@ class MemoryInUse:
         return cls(int(pages[0]) * resource.getpagesize(), int(pages[5]) * resource.getpagesize())
 
 
-def limit_memory_and_time(inherited: MemoryInUse, memory: int, cpu_seconds: int) -> None:
-    """Let this process allocate `memory` bytes on top of what it has `inherited`, and use so much processor time."""
-    _limit(resource.RLIMIT_AS, inherited.mapped + memory + _MARGIN)
+def limit_memory_and_time(inherited: MemoryInUse, memory: int, cpu_seconds: int, *, reserves: bool = False) -> None:
+    """Let this process allocate `memory` bytes on top of what it has `inherited`, and use so much processor time.
+
+    One that `reserves` address space far beyond that, as GPU drivers do, may; only what it can write then counts.
+    """
+    if not reserves:
+        _limit(resource.RLIMIT_AS, inherited.mapped + memory + _MARGIN)
     _limit(resource.RLIMIT_DATA, inherited.data + memory)
     _limit(resource.RLIMIT_CPU, cpu_seconds)
 

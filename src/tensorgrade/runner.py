@@ -11,22 +11,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from .codec import Message
 from .course import Course
-from .errors import GraderError, LimitExceeded, ProcessEnded, TimeLimitExceeded
-from .execution import Execution
 from .exercise import Assignment, Exercise
 from .grading import judge
 from .job import Graded, Job
 from .limits import Allowance, together
-from .processes import Process
+from .machines import Machines, NotebookMachine
 from .results import Results
 from .supervisor import ZygoteHandle
 from .usage import private_folder
 from .verdict import Verdict, not_run
-
-CLOCK_ERROR = 0.1
-"""Seconds that the kernel's count of processor time may be short of a limit that it has enforced."""
 
 
 def grade(job: Job, zygote: ZygoteHandle, journal: Path | None = None) -> Graded:
@@ -76,19 +70,20 @@ class _Notebook:
         missing = [place for place, verdict in verdicts.items() if verdict is None]
         runs = results.runs()
         with private_folder() as folder:
-            execution = Execution(
+            machines = Machines(
                 job=self._job,
                 allowance=self._allowance,
                 read_only=self._read_only,
                 wanted={place: self._allowance_at(place) for place in missing},
                 zygote=zygote,
                 folder=folder,
+                accelerators=[exercise.accelerators for exercise in self._exercises.values()],
             )
-            with contextlib.closing(execution):
-                places = range(len(self._job.cells) if runs is None else max(missing, default=-1) + 1)
-                fresh = tuple(execution.run(places))
+            with contextlib.closing(machines):
+                end = len(self._job.cells) if runs is None else max(missing, default=-1) + 1
+                fresh = tuple(machines.notebook.run_before(end))
                 for place in missing:
-                    verdicts[place] = verdict = self._judge(place, execution)
+                    verdicts[place] = verdict = self._judge(place, machines)
                     if all(run.repeatable for run in fresh[:place] if run is not None):
                         results.keep_verdict(place, verdict)
         if runs is None:
@@ -99,62 +94,16 @@ class _Notebook:
     def _allowance_at(self, place: int) -> Allowance:
         return replace(self._exercises[place].limits.allowance(), seconds=self._job.cells[place].seconds)
 
-    def _judge(self, place: int, execution: Execution) -> Verdict:
+    def _judge(self, place: int, machines: Machines) -> Verdict:
         exercise: Exercise = self._exercises[place]
         grader = self._course.grader_file(exercise.assignment, exercise.name)
         if exercise.name in self._job.abandoned:
             flagged = f"{grader}: the grader ended the process that it ran in, or hung"
             return not_run(exercise, self._job.language, None, flagged)
-        machine = _Machine(execution, place, self._allowance_at(place))
+        machine = NotebookMachine(machines, place, self._allowance_at(place), exercise.accelerators)
         try:
             with _noted(exercise.name, self._journal):
-                return judge(exercise, grader, machine, self._job.language)
+                job = self._job
+                return judge(exercise, grader, machine, job.language, seed=job.seed, measured=job.measured)
         finally:
-            machine.discard()
-
-
-class _Machine:
-    """The machine of one exercise: a process in the state at its test cell, which is replaced when it is lost."""
-
-    def __init__(self, execution: Execution, place: int, allowance: Allowance) -> None:
-        self._execution = execution
-        self._place = place
-        self._process: Process | None = None
-        self._answered = False
-        self.allowance = allowance
-
-    def request(self, message: Message) -> Message:
-        try:
-            return self._request(message)
-        except ProcessEnded:
-            if self._answered:
-                raise
-        # the snapshot may have been killed while it waited, by an exercise that was judged before
-        self._answered = True
-        return self._request(message)
-
-    def _request(self, message: Message) -> Message:
-        left = self._execution.seconds_left()
-        if left <= 0:
-            raise TimeLimitExceeded("the notebook used up its time")
-        if self._process is None or not self._process.alive:
-            self.discard()
-            self._process = self._execution.process_at(self._place)
-        try:
-            answer = self._process.request(message, min(self.allowance.seconds, left), self.allowance.result)
-        except ProcessEnded as failure:
-            if self._process.processor_seconds() >= self.allowance.cpu_seconds - CLOCK_ERROR:
-                raise LimitExceeded("cpu_seconds") from failure
-            raise
-        self._answered = True
-        return answer
-
-    def with_accelerators(self, count: int) -> _Machine:
-        if count:
-            raise GraderError(f"this version has no virtual accelerators; it cannot run a machine with {count}")
-        return self
-
-    def discard(self) -> None:
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+            machine.close()

@@ -192,7 +192,8 @@ def confine(settled: Settled, confinement: Confinement, keep: frozenset[int], fi
         namespaces.isolate_submission(
             folders, confinement.disk, confinement.files, settled.site.user, terminals=confinement.programs
         )
-    limit_memory_and_time(MemoryInUse.now(), confinement.memory, confinement.cpu_seconds)
+    reserves = bool(settled.site.devices)
+    limit_memory_and_time(MemoryInUse.now(), confinement.memory, confinement.cpu_seconds, reserves=reserves)
     limit_the_rest(confinement.disk, confinement.open_files)
     limit_tasks(confinement.processes, alone=settled.alone)
     _become(settled, home)
@@ -208,7 +209,8 @@ def confine(settled: Settled, confinement: Confinement, keep: frozenset[int], fi
 
 def narrow(settled: Settled, narrowed: Narrowed, inherited: MemoryInUse) -> None:
     """Lower the limits of this confined process, a snapshot that has `inherited` memory from the one it copies."""
-    limit_memory_and_time(inherited, narrowed.memory, narrowed.cpu_seconds)
+    reserves = bool(settled.site.devices)
+    limit_memory_and_time(inherited, narrowed.memory, narrowed.cpu_seconds, reserves=reserves)
     if settled.programs and not narrowed.programs and settled.filters:
         settled.filters[False].load()
 

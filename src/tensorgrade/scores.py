@@ -42,16 +42,14 @@ def scores(course: Course, assignment: str) -> dict[str, Any]:
 
 
 def table(data: dict[str, Any]) -> Table:
-    """Return the scores as a table, students by exercises, with failed clauses and reasons."""
-    exercises = list(dict.fromkeys(name for entry in data["students"].values() for name in entry["exercises"]))
+    """Return the scores as a table: each student with the score, and each exercise that lost points, and why."""
     result = Table(title=f"Scores: {data['assignment']}", header_style="bold")
     result.add_column("student", overflow="fold")
     result.add_column("score", justify="right")
-    for name in exercises:
-        result.add_column(name, overflow="fold")
+    result.add_column("points lost", overflow="fold")
     for student, entry in data["students"].items():
-        cells = [_table_cell(entry["exercises"].get(name)) for name in exercises]
-        result.add_row(student, _points(entry), *cells)
+        lost = [f"{name} {_told(exercise)}" for name, exercise in entry["exercises"].items() if _is_to_tell(exercise)]
+        result.add_row(student, _points(entry), "\n".join(lost))
     return result
 
 
@@ -94,19 +92,22 @@ def _verdicts(notebook: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _table_cell(exercise: dict[str, Any] | None) -> str:
-    if exercise is None:
-        return ""
-    lines = [_points(exercise)]
+def _is_to_tell(exercise: dict[str, Any]) -> bool:
+    return bool(exercise["score"] < exercise["max"] or exercise["reason"] or exercise["needs_manual_grade"])
+
+
+def _told(exercise: dict[str, Any]) -> str:
+    """The points of an exercise, and why they are not all of them."""
+    parts = []
     for status in (Status.FAILED, Status.NOT_RUN):
         names = [name for name, value in exercise["clauses"].items() if value == status]
         if names:
-            lines.append(f"{status}: {', '.join(names)}")
+            parts.append(f"{status}: {', '.join(names)}")
     if exercise["reason"]:
-        lines.append(exercise["reason"])
+        parts.append(exercise["reason"])
     if exercise["needs_manual_grade"]:
-        lines.append("needs manual grading")
-    return "\n".join(lines)
+        parts.append("needs manual grading")
+    return f"{_points(exercise)}  {'; '.join(parts)}".rstrip()
 
 
 def _points(entry: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import copy
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +22,7 @@ from typing import Protocol, TypeVar
 from .codec import MAX_PAYLOAD, Message, Plain
 from .errors import GraderError, ProtocolError, SubmissionFailure, TimeLimitExceeded
 from .findings import Finding, Mismatch, finding, public_error
+from .group import Question, Ranks
 from .limits import Allowance, limit_behind
 from .observation import MAX_NAME, Observed, read
 from .observer import Observer
@@ -44,6 +45,12 @@ class Machine(Protocol):
 
     def discard(self) -> None:
         """Let the next request go to a fresh snapshot."""
+
+    def request_ranks(self, count: int, requests: Callable[[str], list[Message]]) -> list[Message | SubmissionFailure]:
+        """Send requests to `count` new processes that can reach each other; what each answered, or why it did not.
+
+        `requests` makes them from the folder that the processes share. Raises a `SubmissionFailure`.
+        """
 
     def with_accelerators(self, count: int) -> Machine:
         """The same submission on a machine with `count` accelerators; raises `GraderError` if there is none."""
@@ -153,13 +160,8 @@ class Submission:
         ``student.identity`` is what the notebook calls ``identity``. The probe travels with what it refers to of its
         module: keep expected values out of it and judge the observation instead. Raises `Mismatch` when it raises.
         """
-        parcel = self._pack((probe, arguments, keywords))
-        answer = self._request({"do": "probe", "parcel": parcel})
-        if (name := _undefined(answer, probe)) is not None:
-            raise Mismatch(finding("undefined", name=name))
-        if (error := self._error(answer)) is not None:
-            raise Mismatch(error.limit or finding("probe-raised", _told(error), error=public_error(error.types)))
-        return _value(answer)
+        question = self._probing(probe, arguments, keywords)
+        return question.read(self._request(question.request))
 
     def vectorised(self, name: str, *sizes: tuple[object, ...]) -> Observed:
         """Check that the Python work of `name` is the same for all of `sizes`, tuples of arguments that grow.
@@ -181,17 +183,48 @@ class Submission:
         return values[-1]
 
     def machine(self, accelerators: int) -> Submission:
-        """The submission as if run on a machine with `accelerators` virtual accelerators."""
+        """The submission as if run on a machine with so many accelerators, from its first cell on.
+
+        They are virtual, or real ones where that is configured. Raises `GraderError` when there cannot be so many.
+        """
         other = copy.copy(self)
         other._machine = self._machine.with_accelerators(accelerators)
         return other
+
+    def ranks(self, count: int, accelerators: int | None = None) -> Ranks[Attempt]:
+        """`count` processes of this submission for distributed work, on a machine with so many accelerators.
+
+        They reach each other, and nothing else. Each call or probe gets new ones.
+        """
+        at = self if accelerators is None else self.machine(accelerators)
+        return Ranks(at._machine, count, at._calling, at._probing)
 
     def _packed(self, name: str, arguments: tuple[object, ...], keywords: dict[str, object]) -> _Call:
         return _Call(name, len(arguments), set(keywords), self._pack((arguments, keywords)))
 
     def _attempt(self, call: _Call, *, measure: bool = False) -> Attempt:
+        question = self._question(call, measure=measure)
+        return question.read(self._request(question.request))
+
+    def _calling(self, name: str, arguments: tuple[object, ...]) -> Question[Attempt]:
+        return self._question(self._packed(name, arguments, {}))
+
+    def _question(self, call: _Call, *, measure: bool = False) -> Question[Attempt]:
         request: Message = {"do": "call", "name": call.name, "measure": measure, "parcel": call.parcel}
-        return self._outcome(call, self._request(request))
+        return Question(request, functools.partial(self._outcome, call))
+
+    def _probing(
+        self, probe: Callable[..., object], arguments: tuple[object, ...], keywords: Mapping[str, object] | None = None
+    ) -> Question[Observed]:
+        parcel = self._pack((probe, arguments, dict(keywords or {})))
+        return Question({"do": "probe", "parcel": parcel}, functools.partial(self._probed, probe))
+
+    def _probed(self, probe: Callable[..., object], answer: Message) -> Observed:
+        if (name := _undefined(answer, probe)) is not None:
+            raise Mismatch(finding("undefined", name=name))
+        if (error := self._error(answer)) is not None:
+            raise Mismatch(error.limit or finding("probe-raised", _told(error), error=public_error(error.types)))
+        return _value(answer)
 
     def _together(self, name: str, calls: list[_Call]) -> list[Attempt]:
         parcels: list[Plain] = [call.parcel for call in calls]

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Self
 
 from .errors import ConfinementError, EngineError
+from .namespaces import HOME
 from .processes import START_SECONDS, RawStream, SubmissionProcess, process_id
 from .sandbox import NOT_BESIDE_NOTEBOOKS, Confinement, Site, Tier
 from .slots import UserSlot
@@ -132,7 +133,8 @@ class ZygoteHandle:
             ours,
             descriptors[0],
             [RawStream(read) for read, _ in streams],
-            Usage(self.facts.pid, self.tier, confinement, self.facts.user),
+            Usage(self.facts.pid, self.tier, confinement, self.facts.user, self._alive),
+            home=HOME if self.tier == "A" else confinement.folder,
         )
         self._alive.add(process.pid)
         process.wait_until_confined()

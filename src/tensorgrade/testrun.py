@@ -61,8 +61,8 @@ class Run(Protocol):
     def expect(self, items: Sequence[pytest.Item]) -> None:
         """Learn which tests there are."""
 
-    def prepare(self) -> None:
-        """Raise `pytest.skip.Exception` if no more tests can run."""
+    def prepare(self, item: pytest.Item) -> None:
+        """Raise `pytest.skip.Exception` if this test cannot run any more."""
 
     def note(self, item: pytest.Item, phase: str, error: BaseException | None, *, skipped: bool = False) -> None:
         """Note how a phase of a test ended: ``setup``, ``call`` or ``teardown``."""
@@ -129,7 +129,7 @@ class _Plugin:
     def prepare(self, item: pytest.Item) -> None:
         """Do what comes before each test."""
         self._test = item.name
-        self._current().prepare()
+        self._current().prepare(item)
 
     def pytest_internalerror(self, excrepr: object) -> None:
         if self.run is not None:

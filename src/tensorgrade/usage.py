@@ -13,7 +13,7 @@ import resource
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from .errors import LimitExceeded
@@ -30,13 +30,23 @@ class Usage:
         tier: of their confinement.
         confinement: what they may use.
         user: their user id, when nobody else has it.
+        running: the first processes of all submissions of the zygote, as time goes by. Several are machines of one
+            notebook: each may use the memory, whichever of them is asked at the moment.
     """
 
-    def __init__(self, zygote: int, tier: Tier, confinement: Confinement, user: int | None = None) -> None:
+    def __init__(
+        self,
+        zygote: int,
+        tier: Tier,
+        confinement: Confinement,
+        user: int | None = None,
+        running: Collection[int] = (),
+    ) -> None:
         self._zygote = zygote
         self._tier = tier
         self._confinement = confinement
         self._user = user
+        self._running = running
         self._inherited = _memory(zygote)
         self._inherited_files = {} if tier == "A" else _unlinked(zygote)
 
@@ -45,7 +55,8 @@ class Usage:
         processes = descendants_of(self._zygote)
         own = sum(max(0, _memory(process) - self._inherited) for process in processes)
         # the first sum counts what a fork shares with its parent twice, the second one does not and takes longer
-        if own > self._confinement.memory and self._proportional(processes) > self._confinement.memory:
+        most = self._confinement.memory * max(1, len(self._running))
+        if own > most and self._proportional(processes) > most:
             raise LimitExceeded("memory")
         if sum(map(_tasks, processes)) > self._confinement.processes:
             raise LimitExceeded("processes")

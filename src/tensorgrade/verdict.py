@@ -5,7 +5,7 @@ Trusted side. Everything fails closed: points come from passed clauses alone, an
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, cast
 
@@ -40,6 +40,15 @@ class ClauseVerdict:
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """What one test of a grader took, and the part of the tolerance that the worst of its comparisons used up."""
+
+    test: str
+    seconds: float
+    margin: float | None
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The verdict on one exercise of one submission, in the language of its notebook.
 
@@ -49,6 +58,7 @@ class Verdict:
         clauses: in the order of the exercise's file.
         reason: what kept clauses from being checked (a time-out, a lost cell, ...), for the student; or None.
         flagged: why a person has to look at this exercise (a fault of the grader), for the instructor; or None.
+        measurements: of each test, where they were asked for; for the author of the grader.
     """
 
     exercise: str
@@ -57,6 +67,7 @@ class Verdict:
     clauses: tuple[ClauseVerdict, ...]
     reason: str | None = None
     flagged: str | None = None
+    measurements: tuple[Measurement, ...] = field(default=(), compare=False)
 
     @property
     def max_score(self) -> float:
@@ -83,11 +94,13 @@ class Verdict:
     def from_stored(cls, data: dict[str, Any]) -> Verdict:
         """Return what `to_stored` was called on."""
         clauses = (ClauseVerdict(**{**clause, "status": Status(clause["status"])}) for clause in data["clauses"])
-        return cls(**{**data, "clauses": tuple(clauses)})
+        measurements = (Measurement(**measurement) for measurement in data["measurements"])
+        return cls(**{**data, "clauses": tuple(clauses), "measurements": tuple(measurements)})
 
     def to_json(self) -> dict[str, Any]:
         """Return the machine-readable form; what is for the instructor alone is reduced to a flag."""
-        facts = {**asdict(self), "flagged": self.flagged is not None}
+        facts = {**asdict(replace(self, measurements=())), "flagged": self.flagged is not None}
+        del facts["measurements"]
         return {"version": VERSION, "score": self.score, "max_score": self.max_score, **facts}
 
     def to_text(self) -> str:

@@ -37,6 +37,9 @@ ALLOCATION = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=
 """Settings with which glibc keeps Python's objects in huge pages, if there are any. A fork then copies far fewer
 entries of page tables, which is most of what it costs (https://docs.kernel.org/admin-guide/mm/transhuge.html)."""
 
+ACCELERATORS = "tensorgrade.virtual_cuda"
+"""The module that is not only imported but made ready, so that forks get accelerators at once."""
+
 _PACKET = 1 << 16
 _ROUNDS = 10
 _TRIAL = sandbox.Confinement(name="trial", folder="", memory=1 << 30, cpu_seconds=60)
@@ -148,13 +151,17 @@ def _preload(modules: list[str]) -> Shell:
 
         torch.set_num_threads(1)  # before the first operation: a pool of threads would not survive the fork
         for module in modules:
-            importlib.import_module(module)
+            imported = importlib.import_module(module)
+            if module == ACCELERATORS:
+                imported.prepare()
         import torch.func
         import torch.fx.experimental.symbolic_shapes  # with sympy; the first backward() of a vector imports it
         import torch.utils.data
 
-        from . import process  # noqa: F401 - what the forks run
+        from . import process, ranks  # noqa: F401 - what the forks run
         from .shell import Shell
+
+        ranks.install()
     return Shell()
 
 

@@ -168,7 +168,8 @@ class Batch:
     def _start_workers(self) -> None:
         """Make sure that submissions can be confined as configured, before the first one is touched."""
         config = self._converter.config.get("GradeSubmission", {})
-        settings = Settings(config.get("tier", "auto"), tuple(config.get("devices", ())))
+        devices = tuple(config.get("devices", ()))
+        settings = Settings(config.get("tier", "auto"), devices, config.get("accelerators", "virtual"))
         try:
             tier = POOL.prepare(settings, config.get("workers") or None)
             if self._course is not None and (not config.get("cache", True) or not self._course.results.exists()):

@@ -47,6 +47,11 @@ class GradeSubmission(Execute):  # type: ignore[misc]
     devices = List(
         Unicode(), help="Files below /dev that submissions may use, such as /dev/nvidia0; none if not given."
     ).tag(config=True)
+    accelerators = Enum(
+        ["virtual", "real"],
+        "virtual",
+        help="What exercises with accelerators get: virtual ones, or the real GPUs among the devices.",
+    ).tag(config=True)
     workers = Int(0, min=0, help="How many notebooks are graded at a time; 0 is one for each processor.").tag(
         config=True
     )
@@ -112,7 +117,7 @@ class GradeSubmission(Execute):  # type: ignore[misc]
         job = submission.job(self.timeout or self.notebook_seconds, self.notebook_seconds)
         batch = self._batch()
         tier = batch.summary.tier if batch and batch.summary.tier else self.tier  # what "auto" came to be
-        return replace(job, settings=Settings(tier, tuple(self.devices)), cache=self.cache)
+        return replace(job, settings=Settings(tier, tuple(self.devices), self.accelerators), cache=self.cache)
 
     def _submitted(self, job: Job) -> Future[Graded]:
         """The result of a job: known from the store, or else from the workers in time."""
