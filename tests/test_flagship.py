@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from examples.course_page import PAGE, page
 from tensorgrade.course import Course
 from tensorgrade.job import CellJob, Job
 from tensorgrade.late import LateImports
@@ -56,3 +57,8 @@ def test_an_answer_loses_what_it_must(zygote, assignment, exercise, code, lost):
 def test_the_files_fit_together(assignment):
     """Every exercise has its grader, every clause its test."""
     assert COURSE.problems(assignment) == ()
+
+
+def test_the_course_page_is_current():
+    """docs/course.md is what examples/course_page.py makes of the course."""
+    assert PAGE.read_text(encoding="utf-8") == page(COURSE), "run python examples/course_page.py"

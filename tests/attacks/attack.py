@@ -75,6 +75,7 @@ class Attack:
         naive: the test cell of a control in one interpreter.
         why_no_control: for ``Control.ARGUED``.
         programs: whether it is handed in for the exercise that allows programs.
+        ranks: whether it is handed in for the exercise that is judged on several ranks.
         root: whether its control needs root, as a machine protects users from each other anyway.
     """
 
@@ -92,12 +93,13 @@ class Attack:
     naive: str = NAIVE_TEST
     why_no_control: str = ""
     programs: bool = False
+    ranks: bool = False
     root: bool = False
 
     @property
     def assignment(self) -> str:
         """The assignment that it is handed in for."""
-        return "programs" if self.programs else "plain"
+        return "programs" if self.programs else "ranks" if self.ranks else "plain"
 
 
 def attack(goal: Goal, name: str, does: str, stopped: str, code: str = "", **more: Any) -> Attack:

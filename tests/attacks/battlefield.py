@@ -31,7 +31,7 @@ import nbformat
 from tests.attacks.attack import Attack, Goal, write_files
 from tests.nbgrader_course import REPOSITORY, NbgraderCourse, cell_of
 
-RIGHT = "def answer(x, tag=''):\n    return x @ x.T + 1"
+RIGHT = "def answer(x, tag='', *place):\n    return x @ x.T + 1"
 LIMITS = "{seconds: 1, cpu_seconds: 20, memory: 256 MiB, processes: 32, disk: 8 MiB, files: 200}"
 LIFTED = "{seconds: 60, cpu_seconds: 600, memory: 8 GiB, processes: 4000, disk: 4 GiB, files: 100000, output: 1 MiB}"
 CELL_SECONDS = 2
@@ -52,10 +52,10 @@ title: {en: Gram matrix, zh: 格拉姆矩阵}
 prompt: {en: "`answer(x, tag)` returns `x @ x.T + 1`, whatever the tag.", zh: "请编写 `answer`。"}
 difficulty: 1
 starter: |
-  def answer(x, tag=''):
+  def answer(x, tag='', *place):
       ...
 solution: |
-  def answer(x, tag=''):
+  def answer(x, tag='', *place):
       return x @ x.T + 1
 examples: |
   answer(torch.eye(2))
@@ -82,8 +82,14 @@ TAG = %r
 def test_values(submission, rows):
     x = torch.arange(4.0 * rows).reshape(rows, 4) / 8
     expected = x @ x.T + 1
-    expect(submission.call("answer", x, tag=TAG)).close_to(expected)
+    %s
 """
+ASKED = {
+    "plain": 'expect(submission.call("answer", x, tag=TAG)).close_to(expected)',
+    "ranks": """ranks = submission.ranks(2)
+    for attempt in ranks.call("answer", lambda rank: (x, TAG, rank.rank, rank.size, rank.init_method)):
+        expect(attempt.returned()).close_to(expected)""",
+}
 
 _BUILDING = threading.Lock()
 """nbgrader, when it builds in this process, changes the working folder."""
@@ -243,7 +249,8 @@ class Battlefield:
         programs = f", subprocesses: {str(name == 'programs').lower()}}}"
         course.write(f"assignments/{name}/assignment.yaml", ASSIGNMENT % self._limits.replace("}", programs))
         course.write(f"assignments/{name}/target.yaml", EXERCISE)
-        course.write(f"graders/{name}/test_target.py", GRADER % (self.hidden["grader"], self.hidden["input"]))
+        facts = self.hidden["grader"], self.hidden["input"], ASKED.get(name, ASKED["plain"])
+        course.write(f"graders/{name}/test_target.py", GRADER % facts)
         course.build(name)
 
     def _assignments(self) -> list[str]:

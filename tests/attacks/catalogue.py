@@ -3,10 +3,10 @@
 from collections import Counter
 from pathlib import Path
 
-from tests.attacks import harms, leaks, scores, stalls
+from tests.attacks import harms, leaks, ranks, scores, stalls
 from tests.attacks.attack import Control, Goal
 
-ATTACKS = (*scores.ATTACKS, *leaks.ATTACKS, *harms.ATTACKS, *stalls.ATTACKS)
+ATTACKS = (*scores.ATTACKS, *leaks.ATTACKS, *harms.ATTACKS, *stalls.ATTACKS, *ranks.ATTACKS)
 PAGE = Path(__file__).parents[2] / "docs" / "attacks.md"
 
 HEAD = """\
