@@ -41,6 +41,14 @@ exercises: [{exercises}]
 GRADER_HEAD = "import time\nimport pytest\nimport torch\nfrom torch import nn\nfrom tensorgrade import expect\n\n"
 
 
+LONG = ("test_flagship", "test_virtual_cuda_examples", "test_bridge", "test_virtual_cuda_parallel", "test_verify")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest, so that no worker is left with one of them at the end."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
 @pytest.fixture(scope="session")
 def zygote_of():
     """The zygote of a tier, each opened once; skips the test where this machine cannot give the tier."""

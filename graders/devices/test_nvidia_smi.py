@@ -57,5 +57,8 @@ def test_tie(submission):
 
 
 def test_none(submission):
+    expect(
+        submission.call("freest_gpu", "4, 0, 8192\n") is None, "None although there is a GPU", "有 GPU 时的 None"
+    ).equals(False)
     for attempt in submission.calls("freest_gpu", [("",), ("No devices were found",)]):
         expect(attempt).equals(None)

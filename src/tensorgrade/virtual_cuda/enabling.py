@@ -39,6 +39,7 @@ def prepare() -> None:
         return
     _require_torch()
     cpp_objects.check()
+    generators.device_offset()
     rules.preload()
     operators.register()
     distributed.register()

@@ -24,18 +24,23 @@ _CPU_WORD = 0xFF00  # a c10::Device without a number: type 0, number -1
 
 
 @functools.cache
-def _device_offset() -> int:
+def device_offset() -> int:
     """Where a generator's C++ object (c10::GeneratorImpl) has its device."""
     probe = _CpuGenerator()
     content = ctypes.string_at(_address(probe), 96)
-    found = [place for place in range(16, 96, 2) if int.from_bytes(content[place : place + 2], "little") == _CPU_WORD]
+    # what lies between the fields is left over from other objects, and may look the same by chance
+    alike = [place for place in range(16, 96, 2) if int.from_bytes(content[place : place + 2], "little") == _CPU_WORD]
+    found = [place for place in alike if _is_device(probe, place)]
     if len(found) == 1:
-        _write(probe, found[0], 1)
-        is_right = probe.device == torch.device("cuda", 0)
-        _write(probe, found[0], _CPU_WORD)
-        if is_right:
-            return found[0]
+        return found[0]
     raise UnsupportedTorch(f"torch {torch.__version__} makes random generators that cannot be given a virtual device")
+
+
+def _is_device(probe: Any, place: int) -> bool:
+    _write(probe, place, 1)
+    is_device = probe.device == torch.device("cuda", 0)
+    _write(probe, place, _CPU_WORD)
+    return bool(is_device)
 
 
 def _write(generator: Any, offset: int, word: int) -> None:
@@ -69,7 +74,7 @@ class Generator(_CpuGenerator, metaclass=_Kind):
             torch.cuda.init()  # type: ignore[no-untyped-call]
         index = devices.chosen(wanted)
         generator = super().__new__(cls)
-        _write(generator, _device_offset(), 1 | index << 8)
+        _write(generator, device_offset(), 1 | index << 8)
         generator.manual_seed(_FIRST_SEED)
         return generator
 
@@ -135,7 +140,7 @@ class Drawing:
             self.saved = torch.default_generator.get_state()
             torch.default_generator.set_state(self.source.get_state())
         else:
-            _write(self.source, _device_offset(), _CPU_WORD)
+            _write(self.source, device_offset(), _CPU_WORD)
         return self.source
 
     def _require(self) -> None:
@@ -150,5 +155,5 @@ class Drawing:
             self.source.set_state(torch.default_generator.get_state())
             torch.default_generator.set_state(self.saved)
         else:
-            _write(self.source, _device_offset(), 1 | self.index << 8)
+            _write(self.source, device_offset(), 1 | self.index << 8)
         _lock.release()
