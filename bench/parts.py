@@ -37,6 +37,7 @@ from tensorgrade.execution import Execution
 from tensorgrade.grading import warm_up
 from tensorgrade.job import Graded, Job
 from tensorgrade.late import LateImports
+from tensorgrade.machines import NotebookMachine
 from tensorgrade.processes import SubmissionProcess
 from tensorgrade.results import Results
 from tensorgrade.supervisor import Zygote, ZygoteHandle, open_zygote
@@ -50,7 +51,7 @@ PARTS: dict[str, tuple[tuple[object, str], ...]] = {
     "start: fork and confine a process": ((ZygoteHandle, "start"),),
     "run the cells": ((SubmissionProcess, "run_cell"),),
     "snapshots: a fork for each exercise": ((SubmissionProcess, "snapshot"),),
-    "judge: the submission computes, and the way to it": ((runner._Machine, "request"),),
+    "judge: the submission computes, and the way to it": ((NotebookMachine, "request"),),
     "judge: pytest, inputs, expected values, checks": ((runner, "judge"),),
     "end: kill the processes, remove the folder": ((Execution, "close"),),
     "the rest of the worker": ((runner, "grade"),),

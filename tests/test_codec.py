@@ -140,3 +140,18 @@ def test_random_bytes_are_messages_or_protocol_errors():
         except ProtocolError:
             continue
         assert message is None or type(message) is dict
+
+
+@pytest.mark.parametrize("text", ["[" * 500, "]" * 500, '"[', '\\"[{', "$buffer", "\\"])
+def test_what_stands_in_texts_is_no_nesting(text):
+    """Brackets, quotes, backslashes and the name of references in a text neither count nor hide levels."""
+    message = {"texts": [[text], text, [""]] * 60, text.replace("$", ""): nested(MAX_DEPTH - 2)}
+    assert decode(encode(message)) == message
+    with pytest.raises(ProtocolError, match="deeper"):
+        encode({**message, "too deep": nested(MAX_DEPTH)})
+
+
+def test_the_key_of_references_is_not_sent():
+    """A dictionary that would be taken for a reference to a buffer is refused by the sender."""
+    with pytest.raises(ProtocolError, match=r"has the key '\$buffer'"):
+        encode({"value": [{"$buffer": [0, 0]}, "$buffer", b"bytes"]})

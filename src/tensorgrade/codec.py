@@ -13,7 +13,10 @@ one frame of at most ``MAX_HEADER + MAX_PAYLOAD`` bytes, and to read it takes no
 from __future__ import annotations
 
 import json
+import re
 import struct
+from collections.abc import Iterable
+from itertools import accumulate
 from typing import TypeAlias, cast
 
 from .errors import LimitExceeded, ProtocolError
@@ -29,49 +32,66 @@ MAX_CONTAINERS = 400_000
 
 _PREFIX = struct.Struct("<II")
 _BUFFER = "$buffer"
-_SCALARS = {bool, int, float, type(None)}
+_QUOTED_BUFFER = b'"$buffer"'
+_TEXT_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]')
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_MARKS = bytes(set(range(256)) - _STEPS.keys() - set(b'"\\'))
 
 
 def encode(message: Message) -> bytes:
     """Return the frame of `message`; raises `ProtocolError` when it is not plain data or larger than a frame may be."""
-    writer = _Writer()
+    buffers: list[bytes] = []
     try:
-        header = json.dumps(writer.without_buffers(message, 0)).encode("ascii")
-    except (TypeError, ValueError) as error:
-        raise ProtocolError(f"a message is not plain data ({error})") from None
-    payload = b"".join(writer.buffers)
+        header = json.dumps(message, default=_Writer(buffers).reference).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ProtocolError(f"a message is not plain data ({type(error).__name__}: {error})") from None
+    payload = b"".join(buffers)
     if len(header) > MAX_HEADER or len(payload) > MAX_PAYLOAD or _containers(header) > MAX_CONTAINERS:
         raise ProtocolError(f"a message of {len(header)} + {len(payload)} bytes is larger than a frame may be")
+    _check_depth(header)
+    # the name may also be a text, which takes a closer look
+    if header.count(_QUOTED_BUFFER) != len(buffers) and _has_buffer_key(message):
+        raise ProtocolError(f"a message has the key {_BUFFER!r}")
     return _PREFIX.pack(len(header), len(payload)) + header + payload
 
 
 class _Writer:
     """Collects the buffers of a message in the order in which they are met."""
 
-    def __init__(self) -> None:
-        self.buffers: list[bytes] = []
+    def __init__(self, buffers: list[bytes]) -> None:
+        self._buffers = buffers
         self._length = 0
 
-    def without_buffers(self, value: Plain, depth: int) -> Plain:
-        """Return `value` with references for its bytes."""
-        if isinstance(value, bytes):
-            self.buffers.append(value)
-            self._length += len(value)
-            return {_BUFFER: [self._length - len(value), len(value)]}
-        if isinstance(value, list):
-            _check_depth(depth)
-            return [self.without_buffers(item, depth + 1) for item in value]
-        if isinstance(value, dict):
-            if _BUFFER in value:
-                raise ProtocolError(f"a message has the key {_BUFFER!r}")
-            _check_depth(depth)
-            return {key: self.without_buffers(item, depth + 1) for key, item in value.items()}
-        return value
+    def reference(self, value: object) -> dict[str, list[int]]:
+        """What stands in the header for `value`, which JSON does not have."""
+        if not isinstance(value, bytes):
+            raise TypeError(f"{type(value).__name__} is no type of plain data")
+        self._buffers.append(value)
+        self._length += len(value)
+        return {_BUFFER: [self._length - len(value), len(value)]}
 
 
-def _check_depth(depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise ProtocolError(f"a message is nested deeper than {MAX_DEPTH} levels")
+def _has_buffer_key(value: Plain) -> bool:
+    if isinstance(value, dict):
+        return _BUFFER in value or any(map(_has_buffer_key, value.values()))
+    return isinstance(value, list) and any(map(_has_buffer_key, value))
+
+
+def _check_depth(header: bytes) -> None:
+    """Raise `ProtocolError` for valid JSON that is too deep."""
+    if _containers(header) > MAX_DEPTH:
+        levels = accumulate(map(_STEPS.__getitem__, _brackets(header)))
+        if max(levels) > MAX_DEPTH + 1:  # the message itself is no level
+            raise ProtocolError(f"a message is nested deeper than {MAX_DEPTH} levels")
+
+
+def _brackets(header: bytes) -> Iterable[int]:
+    """The brackets of valid JSON, without those in texts."""
+    marks = header.translate(None, delete=_NO_MARKS).replace(b'""', b"")
+    if b'"' not in marks and b"\\" not in marks:  # else some text has brackets, or quotes that do not end it
+        return marks
+    return (match[0][0] for match in _TEXT_OR_BRACKET.finditer(header) if match[0][0] in _STEPS)
 
 
 def _containers(header: bytes) -> int:
@@ -121,15 +141,13 @@ def _decode(header: bytes, payload: bytes) -> Message:
     if _containers(header) > MAX_CONTAINERS:
         raise ProtocolError(f"a message has more than {MAX_CONTAINERS} lists and dictionaries")
     try:
-        message = json.loads(header.decode("ascii"))
+        message = json.loads(header.decode("ascii"), object_hook=_Reader(payload).resolved)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a frame's header is not JSON ({type(error).__name__})") from None
     if not isinstance(message, dict):
         raise ProtocolError("a frame's header is not an object")
-    plain = _Reader(payload).with_buffers(message, 0)
-    if not isinstance(plain, dict):
-        raise ProtocolError("a frame's header is a buffer")
-    return plain
+    _check_depth(header)
+    return cast("Message", _without_surrogates(message) if _SURROGATE.search(header) else message)
 
 
 class _Reader:
@@ -139,29 +157,26 @@ class _Reader:
         self._payload = payload
         self._taken = 0
 
-    def with_buffers(self, value: object, depth: int) -> Plain:
-        """Return the plain data that `value`, which came out of the JSON, stands for."""
-        if isinstance(value, list):
-            _check_depth(depth)
-            return [item if type(item) in _SCALARS else self.with_buffers(item, depth + 1) for item in value]
-        if isinstance(value, dict):
-            if _BUFFER in value:
-                return self._buffer(value)
-            _check_depth(depth)
-            return {_text(key): self.with_buffers(item, depth + 1) for key, item in value.items()}
-        return _text(value) if isinstance(value, str) else cast("Plain", value)
-
-    def _buffer(self, reference: dict[str, object]) -> bytes:
-        place = reference[_BUFFER]
-        if len(reference) != 1 or not isinstance(place, list) or [type(item) for item in place] != [int, int]:
+    def resolved(self, value: dict[str, Plain]) -> Plain:
+        """`value`, an object of the header, or the buffer that it refers to; they come in the order of their ends."""
+        if _BUFFER not in value:
+            return value
+        place = value[_BUFFER]
+        if len(value) != 1 or not isinstance(place, list) or [type(item) for item in place] != [int, int]:
             raise ProtocolError("a buffer's reference is malformed")
-        offset, length = place
+        offset, length = cast("list[int]", place)
         if offset != self._taken or length < 0 or offset + length > len(self._payload):
             raise ProtocolError("a buffer does not begin where the last one ends, or lies outside of its payload")
         self._taken += length
         return self._payload[offset : offset + length]
 
 
-def _text(value: str) -> str:
+def _without_surrogates(value: Plain) -> Plain:
     """Replace lone surrogates, which JSON can carry and no file can."""
-    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {cast("str", _without_surrogates(key)): _without_surrogates(item) for key, item in value.items()}
+    return value

@@ -94,20 +94,29 @@ def _randomness_restored(seed: int) -> Iterator[None]:
         np.random.set_state(of_numpy)
 
 
-_elsewhere: dict[Path, set[str]] = {}
-"""The modules that were found to lie outside of a folder of graders: more than two thousand, looked at once."""
+_elsewhere: dict[str, set[str]] = {}
+"""The modules that were found to lie outside of a folder: more than two thousand, looked at once."""
+
+
+def modules_in(folder: Path) -> dict[str, ModuleType]:
+    """The modules that have been imported from `folder`, by name."""
+    inside = f"{folder}{os.sep}"
+    elsewhere = _elsewhere.setdefault(inside, set())
+    found = {}
+    for name in sys.modules.keys() - elsewhere:
+        module = sys.modules[name]
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and file.startswith(inside) and isinstance(module, ModuleType):
+            found[name] = module
+        else:
+            elsewhere.add(name)
+    return found
 
 
 def _forget(folder: Path) -> None:
     """Drop the modules of `folder`: graders are loaded anew for each submission, and others may have their names."""
-    inside = f"{folder}{os.sep}"
-    elsewhere = _elsewhere.setdefault(folder, set())
-    for name in sys.modules.keys() - elsewhere:
-        file = getattr(sys.modules[name], "__file__", None)
-        if isinstance(file, str) and file.startswith(inside):
-            del sys.modules[name]
-        else:
-            elsewhere.add(name)
+    for name in modules_in(folder):
+        del sys.modules[name]
 
 
 class _GraderFinder:

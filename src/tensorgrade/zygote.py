@@ -28,7 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import namespaces, sandbox
+from . import heap, namespaces, sandbox
 
 if TYPE_CHECKING:
     from .shell import Shell
@@ -63,7 +63,9 @@ def main(descriptor: int, site: sandbox.Site) -> None:
         return
     gc.disable()  # what is imported stays
     shell = _preload(told[0]["import"])
+    gc.collect()
     gc.freeze()
+    heap.fill_holes()
     gc.enable()
     _send(control, {"ready": len(os.listdir("/proc/self/task"))})
     _serve(control, settled, shell)
