@@ -203,6 +203,18 @@ def state_of_process():
     return dict(os.environ), Path.cwd(), sys.path.copy(), sys.meta_path.copy(), random.getstate(), torch_state
 
 
+def test_tests_that_come_from_elsewhere_are_found_anew(judge_again, tmp_path):
+    """A grader whose file is the same may get other tests from what it imports: none is left out, none runs twice."""
+    more = "def test_values__more(): assert False"
+    helper = f"import pathlib\ndef test_values(): pass\nif pathlib.Path({str(tmp_path / 'more')!r}).exists():\n    {more}"
+    again = judge_again("from .shared import *", files={"__init__.py": "", "shared.py": helper})
+    assert [again().score, again().score] == [1, 1]
+    (tmp_path / "more").touch()
+    assert [again().score, again().score] == [0, 0]
+    (tmp_path / "more").unlink()
+    assert again().score == 1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("grader", TRACES.values(), ids=TRACES)
 def test_nothing_of_a_run_is_left_for_the_next(judge_again, tmp_path, capfd, grader, kind):
@@ -401,15 +413,17 @@ def test_a_patched_package_does_not_help(judged):
 
 
 OWN_CLASSES = """
-    class {name}(Exception): pass
+    word = "can" "ary"  # which stands in no line, since lines of their own are shown to students
+    class Error(Exception): pass
     class Result:
         __slots__ = ()
-        def __repr__(self): return "canary"
-    {name}.__module__ = Result.__module__ = "{module}"
-    Result.__qualname__ = Result.__name__ = "canary"
+        def __repr__(self): return word
+    Error.__module__ = Result.__module__ = "{module}"
+    Error.__qualname__ = Error.__name__ = word.capitalize() + "Error"
+    Result.__qualname__ = Result.__name__ = word
     def ones(n):
         if n == 3: return Result()
-        raise {name}("canary")
+        raise Error(word)
 """
 
 
@@ -419,7 +433,7 @@ def test_feedback_repeats_nothing_that_a_student_made_up(judged, module):
     grader = VALUES + "def test_other(submission): expect(submission.call('ones', 4)).is_tensor()\n"
     grader += "def test_error(submission): expect(submission.attempt('ones', 4)).raises(ValueError)\n"
     grader += "def test_probe(submission): submission.run(lambda student: student.ones(4))\n"
-    code = OWN_CLASSES.format(name="CanaryError", module=module)
+    code = OWN_CLASSES.format(module=module)
     verdict = judged(code, grader, "values", "other", "error", "probe")
     assert (verdict.score, verdict.flagged) == (0, None)
     assert "canary" not in (verdict.to_text() + verdict.to_html() + str(verdict.to_json())).lower()

@@ -221,6 +221,17 @@ def test_without_the_store_nothing_is_kept_or_found(course, job, zygote):
     assert stored(without) is None
 
 
+def test_a_change_is_seen_in_a_grader_that_is_remembered(course, job, monkeypatch):
+    """Graders are not read again until something beside them changes: content, a new file, or one that is gone."""
+    monkeypatch.setattr("tensorgrade.keys._RACY_NANOSECONDS", 0)  # else nothing is remembered that is so new
+    grader, data = course.grader_file("demo", "first"), course.graders / "demo" / "more.csv"
+    for change in (lambda: grader.write_text("# changed\n" + grader.read_text()), data.touch, data.unlink):
+        before = keys(job)
+        assert keys(job) == before
+        change()
+        assert changed(before, keys(job))
+
+
 def test_a_changed_grader_judges_its_exercise_only(course, job, zygote):
     """The cells before the exercise run again, the outputs and the other verdict are those that are known."""
     before = grade(job, zygote)

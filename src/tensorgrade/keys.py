@@ -16,7 +16,8 @@ import site
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import time_ns
+from typing import TYPE_CHECKING, Any
 
 from .course import Course
 from .exercise import Assignment
@@ -24,6 +25,13 @@ from .sandbox import NOT_BESIDE_NOTEBOOKS
 
 if TYPE_CHECKING:
     from .job import CellJob, Job
+
+
+_NOT_JUDGED: Any = {"file": True, "disclosure": True, "clauses": {"__all__": {"disclosure"}}}
+"""The parts of an exercise that its verdicts do not depend on: how much is told is decided when it is told."""
+
+_RACY_NANOSECONDS = 2 * 10**9
+"""Within this time after a change, another one may leave a file with the same time and size."""
 
 
 class Keys:
@@ -50,7 +58,7 @@ class Keys:
         assert self._assignment is not None  # only exercises of an assignment are judged
         exercise = self._assignment.exercise(self._job.cells[place].exercise or "")
         grader = self._course.grader_file(self._assignment.name, exercise.name)
-        content = exercise.model_dump_json(exclude={"file"})
+        content = exercise.model_dump_json(exclude=_NOT_JUDGED)
         about = [content, self._job.cells[place].seconds, _grader(grader, self._course.graders)]
         return _digest(["verdict", self._surroundings, self._cells_before(place), about])
 
@@ -100,6 +108,35 @@ def _content(file: Path) -> str:
 
 def _grader(grader: Path, graders: Path) -> list[tuple[str, str]]:
     """The names and digests of a grader, of the modules of the course that it imports, and of data beside it."""
+    stamps = tuple(_stamps(str(graders)))
+    if time_ns() - max((time for _, time, _ in stamps), default=0) < _RACY_NANOSECONDS:
+        return _read_grader(grader, graders)
+    return _known_grader(grader, graders, stamps)
+
+
+def _stamps(folder: str) -> Iterator[tuple[str, int, int]]:
+    """The path, the time of the last change and the size of everything below a folder.
+
+    What a link leads to may change at any time, and counts as changed now.
+    """
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name != "__pycache__":
+            facts = entry.stat(follow_symlinks=False)
+            yield entry.path, time_ns() if entry.is_symlink() else facts.st_ctime_ns, facts.st_size
+            if entry.is_dir(follow_symlinks=False):
+                yield from _stamps(entry.path)
+
+
+@functools.lru_cache(maxsize=1000)
+def _known_grader(grader: Path, graders: Path, stamps: tuple[tuple[str, int, int], ...]) -> list[tuple[str, str]]:
+    return _read_grader(grader, graders)
+
+
+def _read_grader(grader: Path, graders: Path) -> list[tuple[str, str]]:
     modules, waiting = {grader}, [grader]
     surrounding = ("conftest.py", "__init__.py")  # pytest and Python run them before the grader
     waiting += [folder / name for folder in (graders, grader.parent) for name in surrounding]

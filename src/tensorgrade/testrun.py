@@ -19,6 +19,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -30,10 +31,11 @@ from .containment import contained
 from .submission import Submission
 
 MAX_RUNS = 200
-"""So many runs a pytest is kept for: it never forgets the fixtures of a module, though none sees another's."""
+"""So often a pytest collects tests: it never forgets the fixtures of a module, though none sees another's."""
 
 _WITHOUT = ("cacheprovider", "terminal", "faulthandler", "unraisableexception", "threadexception")
 _WITHOUT_IN_KEPT = ("logging", "debugging", "doctest")
+_FIXTURES = frozenset({"submission", "generator", "monkeypatch"})
 _PYTESTS_FIXTURES = frozenset(
     {
         *("cache", "pytestconfig", "request", "subtests", "doctest_namespace", "testdir", "pytester", "linecomp"),
@@ -207,6 +209,48 @@ class _PlainPlugin(_Plugin):
 # ------------------------------------------------------------------------------------------ the kept pytest
 
 
+@dataclass(frozen=True)
+class _Collected:
+    """The tests of a grader, which need not be collected again: each is a function of the module itself.
+
+    They have no parameters and no fixtures of the grader's, which would be those of an earlier module.
+    """
+
+    content: bytes
+    module: pytest.Module
+    tests: tuple[str, ...]
+    items: tuple[pytest.Function, ...]
+
+    @classmethod
+    def of(cls, content: bytes, items: Sequence[pytest.Item]) -> _Collected | None:
+        """What was collected from a grader; None when that cannot be renewed."""
+        module = items[0].parent
+        functions = tuple(item for item in items if isinstance(item, pytest.Function) and _is_renewable(item))
+        if not isinstance(module, pytest.Module) or len(functions) < len(items):
+            return None
+        return cls(content, module, _test_names(module), functions)
+
+    def renew(self) -> bool:
+        """Load the grader anew and give the tests its functions; whether it still has the same tests."""
+        self.module.obj = self.module._getobj()  # type: ignore[no-untyped-call]
+        if _test_names(self.module) != self.tests:  # they may come from a module that it imports
+            return False
+        for item in self.items:
+            item.obj = vars(self.module.obj)[item.originalname]
+            item._initrequest()  # as for a test that is run again
+        return True
+
+
+def _is_renewable(item: pytest.Function) -> bool:
+    return (
+        type(item.parent) is pytest.Module and not hasattr(item, "callspec") and _FIXTURES.issuperset(item.fixturenames)
+    )
+
+
+def _test_names(module: pytest.Module) -> tuple[str, ...]:
+    return tuple(name for name in vars(module.obj) if name.lower().startswith("test"))
+
+
 class _KeptPytest:
     """A pytest that was started once and runs one grader of its folder after the other."""
 
@@ -220,6 +264,7 @@ class _KeptPytest:
         self._plugins = self._config.pluginmanager.get_plugins()
         self._runs = 0
         self._unfit: dict[Path, bytes] = {}
+        self._collected: dict[Path, _Collected] = {}
         self.usable = True
 
     def run_tests(self, grader: Path, run: Run) -> pytest.ExitCode | None:
@@ -227,9 +272,8 @@ class _KeptPytest:
         content = grader.read_bytes()
         if self._unfit.get(grader) == content:
             return None
-        self._runs += 1
         self.usable = False  # until this has ended as it should
-        if not self._collect(grader):
+        if not (self._renew(grader, content) or self._collect(grader, content)):
             self._unfit[grader] = content
             return None
         status = self._run(run)
@@ -243,8 +287,20 @@ class _KeptPytest:
         finally:
             self._config._ensure_unconfigure()
 
-    def _collect(self, grader: Path) -> bool:
+    def _renew(self, grader: Path, content: bytes) -> bool:
+        """Load `grader` for the tests that were collected from it before, if there are any and they are the same."""
+        collected = self._collected.get(grader)
+        try:
+            if collected is None or collected.content != content or not collected.renew():
+                return False
+        except BaseException:  # noqa: BLE001 - whatever it is, collecting will tell
+            return False
+        self._session.items = [*collected.items]
+        return True
+
+    def _collect(self, grader: Path, content: bytes) -> bool:
         """Load `grader`; whether it has tests that can run here."""
+        self._runs += 1
         self._session.testsfailed = 0  # to load
         try:
             self._session.perform_collect([str(grader)])
@@ -253,7 +309,11 @@ class _KeptPytest:
         if self._session.testsfailed or self._config.pluginmanager.get_plugins() != self._plugins:
             return False
         self.usable = self._runs < MAX_RUNS
-        return bool(self._session.items) and all(map(_is_plain, self._session.items))
+        if not self._session.items or not all(map(_is_plain, self._session.items)):
+            return False
+        if (collected := _Collected.of(content, self._session.items)) is not None:
+            self._collected[grader] = collected
+        return True
 
     def _run(self, run: Run) -> pytest.ExitCode | None:
         """Run what was collected; None when that was ended before its end."""
