@@ -211,6 +211,15 @@ def test_old_torch_is_refused(monkeypatch):
         enabling._require_torch()
 
 
+def test_a_torch_with_other_tables_is_refused(monkeypatch):
+    """A torch whose C++ objects are laid out otherwise than those tested is refused before anything is touched."""
+    from tensorgrade.virtual_cuda import cpp_objects
+
+    monkeypatch.setitem(cpp_objects._GUARD, "getDevice", 7)
+    with pytest.raises(virtual_cuda.UnsupportedTorch, match=r"declares getDevice elsewhere .* install one of those"):
+        cpp_objects.check()
+
+
 def test_a_plain_script(tmp_path):
     """A script that enables devices on its first line needs nothing else of tensorgrade."""
     script = tmp_path / "script.py"

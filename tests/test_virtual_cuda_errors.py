@@ -125,8 +125,15 @@ NOT_SIMULATED = [
     "a.to_sparse()",
     "c.to_sparse().cuda()",
     "torch.sparse_coo_tensor([[0], [0]], [1.0], (2, 2), device='cuda', check_invariants=False)",
+    "c.to_sparse_csr().cuda() @ a",
+    "c.to_sparse_csr().cuda() + c.to_sparse_csr().cuda()",
+    "torch.nested.as_nested_tensor([a, a])",
+    "torch.nested.nested_tensor([c, c], device='cuda') + 1",
     "torch.quantize_per_tensor(a, 0.1, 0, torch.qint8)",
     "torch.cuda.CUDAGraph()",
+    "torch.cuda.graph_pool_handle()",
+    "torch.cuda.nccl.version()",
+    "torch.cuda.tunable.get_results()",
     "torch.cuda.utilization()",
     "torch.cuda.MemPool()",
     "torch.cuda.current_blas_handle()",
@@ -142,6 +149,7 @@ def test_what_is_not_simulated_says_so(expression):
     from tensorgrade.virtual_cuda import NotSimulated
 
     a, c = pair("cuda:0", "cpu")
+    warnings.simplefilter("ignore", UserWarning)  # torch says of some layouts that they may change
     with pytest.raises(NotSimulated, match="is not simulated by virtual CUDA devices; "):
         eval(expression, globals(), {"a": a, "c": c})
 

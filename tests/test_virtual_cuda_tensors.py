@@ -84,6 +84,13 @@ def test_resizing_and_out():
     with pytest.warns(UserWarning, match="An output with one or more elements was resized"):
         torch.cat([tensor, tensor], out=full)
     assert full.tolist() == [0, 1, 0, 1]
+    empty = torch.empty(0, 3, 2, device="cuda")
+    torch.add(empty, 1, out=empty)
+    assert (empty.shape, empty.stride()) == ((0, 3, 2), (6, 2, 1))
+    grown = torch.ones((), device="cuda").addbmm_(
+        torch.ones(1, 2, 3, device="cuda"), torch.ones(1, 3, 2, device="cuda")
+    )
+    assert grown.tolist() == [[4, 4], [4, 4]]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +214,18 @@ def test_streams_and_events():
     assert isinstance(stream, torch.Stream)
     torch.ones(1, device="cuda").record_stream(stream)
     assert not torch.cuda.is_current_stream_capturing()
+
+
+@on_machine(devices=2)
+def test_storages():
+    """Storages of a device are made of a size or of values, count as its memory, and go to the CPU and back."""
+    assert torch.UntypedStorage(8, device="cuda:1").device == SECOND
+    assert torch.cuda.memory_allocated(1) == 0
+    kept = torch.UntypedStorage([1, 2], device="cuda:1")
+    assert (type(kept), list(kept.cpu()), torch.cuda.memory_allocated(1)) == (torch.UntypedStorage, [1, 2], 512)
+    assert (torch.UntypedStorage(8).device, kept.cpu().cuda(0).device) == (CPU, FIRST)
+    with pytest.raises(torch.AcceleratorError, match="invalid device ordinal"):
+        torch.UntypedStorage(8, device="cuda:2")
 
 
 @on_machine(devices=1)

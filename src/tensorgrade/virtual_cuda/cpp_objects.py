@@ -1,4 +1,4 @@
-"""The two objects of torch's C++ that stand for CUDA, given to virtual devices.
+"""The objects of torch's C++ that stand for CUDA, given to virtual devices.
 
 torch asks its registry of device guards which device is current, and its CUDA hooks whether CUDA is built in. Without
 CUDA, the first is missing and the second says no; no Python interface changes that. So a few entries of their tables
@@ -27,7 +27,7 @@ from . import devices
 from .errors import UnsupportedTorch
 
 _WORD = 8
-_CUDA, _PRIVATE = 1, 20  # c10::DeviceType
+_CUDA, _PRIVATE, _LAST_TYPE = 1, 20, 127  # c10::DeviceType; there are about 20, and a byte for them
 _RTTI_WORDS = 2  # before the first entry of a table: offset to the top, and type information
 _GUARD = {"type": 0, "exchangeDevice": 1, "getDevice": 2, "setDevice": 3, "uncheckedSetDevice": 4}
 _GUARD_ENTRIES = 26
@@ -162,6 +162,29 @@ def _guard_functions() -> dict[str, int]:
 
 def _index(device: int) -> int:
     return ctypes.c_int8(device >> 8).value
+
+
+def forget_timer() -> None:
+    """Let DistributedDataParallel find no timer for CUDA, as in a build without it: its timer asks the driver.
+
+    The registry is a ``std::unordered_map`` (libstdc++: the buckets, their number, the first node, the number of nodes,
+    and how full it may be), whose nodes have a pointer to the next, the key, and what makes a timer. The key becomes
+    one that nobody asks for.
+    """
+    try:
+        get = _library("torch_cpu")["_ZN4c10d13TimerRegistryEv"]
+    except AttributeError:  # built without torch.distributed
+        return
+    get.restype = ctypes.c_void_p
+    registry: int = get()
+    if ctypes.c_float.from_address(registry + 4 * _WORD).value != 1.0:
+        return  # another library's map; in a build with CUDA, the driver will be asked, and say that it is missing
+    node = _word(registry + 2 * _WORD).value
+    for _ in range(_word(registry + 3 * _WORD).value):
+        key = ctypes.c_int8.from_address(node + _WORD)
+        if key.value == _CUDA:
+            key.value = _LAST_TYPE
+        node = _word(node).value
 
 
 def _install_hooks() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import tracing
+from . import cpp_objects, tracing
 from .aliasing import on_cpu
 from .devices import device
 from .libraries import library
@@ -70,6 +70,7 @@ def patch() -> None:
         return
     from torch.distributed import distributed_c10d as groups
 
+    cpp_objects.forget_timer()
     groups.Backend.default_device_backend_map["cuda"] = groups.Backend.GLOO
     named = {name: _with_gloo(getattr(groups, name)) for name in ("init_process_group", "new_group")}
     for owner in (groups, torch.distributed):

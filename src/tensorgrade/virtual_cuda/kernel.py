@@ -134,7 +134,7 @@ def _run_into(rule: Rule, call: _Call, args: Sequence[Any], named: dict[str, Any
     """Run an operator with ``out=``: the tensors given there take the shape of the result, with a warning by torch."""
     for name in rule.outputs:
         if isinstance(named.get(name), Tensor):
-            owned = named[name].clone() if named[name].numel() else named[name].new_empty(0)
+            owned = named[name].clone()
             call.aliases[id(owned)] = (given[name], owned)
             named[name] = owned
     result = _draw(rule, call.index, args, named) if rule.draws else _compute(rule, call.index, args, named)
@@ -147,7 +147,7 @@ def _run_into(rule: Rule, call: _Call, args: Sequence[Any], named: dict[str, Any
 def _write_back(target: Tensor, result: Tensor, index: int) -> None:
     if target.shape == result.shape and result.numel():
         on_cpu(target).copy_(result)
-    else:
+    elif (target.shape, target.stride()) != (result.shape, result.stride()):
         replace(target, result, index)
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 
-_made: list[Any] = []
-"""The libraries; their registrations end with them."""
 
-
+@functools.cache  # registrations end with their library
 def library(namespace: str) -> Any:
-    """A `torch.library.Library` to register kernels in, for ``_`` fallbacks."""
+    """The `torch.library.Library` to register kernels of a namespace in, for ``_`` fallbacks."""
     make: Any = torch.library.Library  # it has no types
-    _made.append(make(namespace, "IMPL"))
-    return _made[-1]
+    return make(namespace, "IMPL")

@@ -78,6 +78,7 @@ def _register_own(put: Callable[..., None]) -> set[str]:
         "_copy_from": _copy_from,
         "_copy_from_and_resize": _copy_from_and_resize,
         "resize_": _resize,
+        "addbmm_": _addbmm,
         "empty.memory_format": _empty,
         "empty_strided": _empty_strided,
         "record_stream": _record_stream,
@@ -169,6 +170,12 @@ def _grow(tensor: Tensor, layout: Tensor) -> Tensor:
     kept = on_cpu(tensor).as_strided((min(layout.numel(), _elements(tensor)),), (1,))
     layout.as_strided((layout.numel(),), (1,))[: kept.numel()].copy_(kept)
     return kernel.replace(tensor, layout, tensor.get_device())
+
+
+def _addbmm(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The one operator in place that gives its tensor the shape of the result."""
+    result = torch.ops.aten.addbmm.default(tensor, *args, **kwargs)
+    return tensor.resize_(result.shape).copy_(result)
 
 
 def _elements(tensor: Tensor) -> int:

@@ -13,6 +13,7 @@ from .errors import NotSimulated
 from .patching import replace
 
 _resize_on_cpu = torch.UntypedStorage.resize_
+_make: Any = torch.UntypedStorage.__new__
 _pinned: set[int] = set()
 """Where pinned memory begins."""
 
@@ -21,7 +22,14 @@ def patch() -> None:
     """Replace the methods that ask for one of CUDA's allocators."""
     replace(
         torch.UntypedStorage,
-        {"to": _to, "clone": _clone, "resize_": _resize, "pin_memory": _pin_storage, "is_pinned": _is_pinned},
+        {
+            "__new__": _new,
+            "to": _to,
+            "clone": _clone,
+            "resize_": _resize,
+            "pin_memory": _pin_storage,
+            "is_pinned": _is_pinned,
+        },
     )
     replace(Tensor, {"pin_memory": _pin, "is_pinned": lambda self, device=None: _is_pinned(self.untyped_storage())})
 
@@ -29,6 +37,15 @@ def patch() -> None:
 def _bytes(storage: torch.UntypedStorage) -> Tensor:
     """The bytes of a storage, as a tensor in its memory."""
     return torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
+
+
+def _new(cls: type[torch.UntypedStorage], *given: Any, device: Any = None, **options: Any) -> torch.UntypedStorage:
+    """Make a storage of a number of bytes, or of values for them; `device` may be a virtual one."""
+    if device is None or torch.device(device).type != "cuda":
+        made: torch.UntypedStorage = _make(cls, *given, device=device, **options)
+        return made
+    content = _make(cls, *given, **options)
+    return _to(content, device=device)
 
 
 def _to(self: torch.UntypedStorage, *, device: Any, non_blocking: bool = False) -> torch.UntypedStorage:

@@ -15,6 +15,12 @@ from .libraries import library
 from .patching import replace
 
 _LAYOUTS = ("SparseCUDA", "SparseCsrCUDA", "QuantizedCUDA", "NestedTensorCUDA")
+_MAKERS = {
+    "aten::sparse_compressed_tensor.comp_plain_value": "SparseCsrCUDA",
+    "aten::sparse_compressed_tensor.comp_plain_value_size": "SparseCsrCUDA",
+    "aten::_nested_tensor_from_tensor_list": "NestedTensorCUDA",
+}
+"""Operators that make such tensors of plain ones."""
 _DENSE = "use a dense one, or keep it on the CPU"
 _GRAPHS = "run the operations one by one"
 _TUNING = "virtual devices have no kernels to choose from"
@@ -26,19 +32,42 @@ def register() -> None:
     """Register kernels that refuse for layouts that are not simulated; once per process."""
     everything = library("_")
     for key in _LAYOUTS:
-        everything.fallback(functools.partial(_refuse_layout, key), key)
+        everything.fallback(functools.partial(_refuse_operator_of, key), key)
+        for name in _operators_of(key):
+            _refuse_at(name, key, functools.partial(_refuse_layout, key, name))
+    for name, key in _MAKERS.items():
+        for place in ("CUDA", "AutogradCUDA"):
+            if torch._C._dispatch_has_kernel(name):
+                _refuse_at(name, place, functools.partial(_refuse_layout, key, name))
 
 
-def _refuse_layout(key: str, op: OpOverload, *_: Any, **__: Any) -> None:
+def _operators_of(key: str) -> set[str]:
+    """Operators with kernels for a layout: in builds with CUDA its own, in others those that the CPU has."""
+    registered = torch._C._dispatch_get_registrations_for_dispatch_key
+    return {*registered(key), *registered(key.replace("CUDA", "CPU"))}
+
+
+def _refuse_at(name: str, key: str, refuse: Callable[..., Any]) -> None:
+    namespace, _, short = name.partition("::")
+    library(namespace).impl(short, refuse, key, allow_override=True)
+
+
+def _refuse_operator_of(key: str, op: OpOverload, *_: Any, **__: Any) -> None:
+    _refuse_layout(key, op._schema.name)
+
+
+def _refuse_layout(key: str, name: str, *_: Any, **__: Any) -> None:
     layout = key.removesuffix("CUDA").removesuffix("Tensor").lower().replace("sparsecsr", "sparse CSR")
-    raise NotSimulated(f"a {layout} tensor ({op._schema.name})", _DENSE)
+    raise NotSimulated(f"a {layout} tensor ({name.partition('.')[0]})", _DENSE)
 
 
 def refuse_layout_of(tensor: Tensor, operator: str) -> None:
     """Raise NotSimulated for a result that is not a plain tensor."""
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
-        layout = "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.").replace("_", " ")
-        raise NotSimulated(f"a {layout} tensor ({operator})", _DENSE)
+        layout = (
+            "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.").replace("_", " ").strip()
+        )
+        raise NotSimulated(f"a {layout.replace('_', ' ')} tensor ({operator})", _DENSE)
 
 
 _LEFT_OUT = (
@@ -68,7 +97,7 @@ def refusal(what: str, instead: str) -> Callable[..., Any]:
 
 def functions() -> dict[str, Any]:
     """Functions of ``torch._C`` that refuse."""
-    graphs, tuning = refusal("a CUDA graph", _GRAPHS), refusal("tuning of kernels", _TUNING)
+    graphs = refusal("a CUDA graph", _GRAPHS)
     handles = refusal("a handle of cuBLAS or cuSOLVER", "use torch's operators")
     allocators = refusal("an allocator of your own", "leave memory to torch")
     pools = {f"_cuda_{name}": refusal("a memory pool", "leave memory to torch") for name in _POOLS}
@@ -85,8 +114,6 @@ def functions() -> dict[str, Any]:
         "_graph_pool_handle": graphs,
         "_cuda_getCheckpointState": graphs,
         "_cuda_setCheckpointPoolState": graphs,
-        "_cuda_tunableop_enable": tuning,
-        "_cuda_tunableop_tuning_enable": tuning,
         "_cuda_tunableop_is_enabled": lambda: False,
         "_cuda_tunableop_tuning_is_enabled": lambda: False,
     }
@@ -99,7 +126,14 @@ def patch() -> None:
     graph = _class("CUDAGraph", "a CUDA graph", _GRAPHS)
     pool = _class("MemPool", "a memory pool", "leave memory to torch")
     replace(torch.cuda, {"CUDAGraph": graph, "MemPool": pool, **readings})
-    replace(torch.cuda.graphs, {"CUDAGraph": graph, "_cuda_isCurrentStreamCapturing": lambda: False})
+    handle = refusal("a CUDA graph", _GRAPHS)
+    replace(torch.cuda.graphs, {"CUDAGraph": graph, "_graph_pool_handle": handle})
+    replace(torch.cuda.graphs, {"_cuda_isCurrentStreamCapturing": lambda: False})
+    answered = ("is_enabled", "tuning_is_enabled")
+    tuning = [name for name in torch.cuda.tunable.__all__ if name not in answered]
+    replace(torch.cuda.tunable, dict.fromkeys(tuning, refusal("tuning of kernels", _TUNING)))
+    library_of_gpus = refusal("NCCL itself", 'torch.distributed takes "nccl" as a name for gloo')
+    replace(torch.cuda.nccl, {"version": library_of_gpus, "unique_id": library_of_gpus})
     sharing = refusal("sharing a tensor with another process", "send tensor.cpu()")
     replace(torch.UntypedStorage, {"_share_cuda_": sharing, "_new_shared_cuda": sharing})
     replace(torch.cuda.nvtx, {"_nvtx": _Ranges()})
