@@ -1,16 +1,18 @@
-"""Writes docs/course.md: the exercises of this course, what each needs, and the misconceptions that they settle.
+"""Writes docs/course.md and its concept map: the exercises of this course, what each needs, and what they settle.
 
-python examples/course_page.py
+python -m examples.course_page
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from examples.concept_map import concept_map
 from tensorgrade.course import Course
-from tensorgrade.exercise import Assignment, Exercise
+from tensorgrade.exercise import Assignment
 
 PAGE = Path(__file__).parents[1] / "docs" / "course.md"
+MAP = PAGE.parent / "figures" / "concepts.svg"
 MINUTES = 5
 """What an exercise takes a student, for each step of its difficulty."""
 
@@ -48,14 +50,22 @@ def page(course: Course) -> str:
         [
             "# The course: PyTorch basics",
             f"{len(assignments)} assignments with {len(exercises)} exercises, about {minutes // 60} hours. This page is"
-            " written by\n`python examples/course_page.py`.",
+            " written by\n`python -m examples.course_page`.",
             *map(_assignment, assignments),
             "## Where common notes are wrong\n\nEach of these has an exercise whose hidden grader catches it.",
             _rows(("often read", "what is true", "settled by"), MISCONCEPTIONS),
-            "## What builds on what\n\nAn arrow leads from an exercise to one that needs it.",
-            _map(exercises),
+            "## What builds on what\n\nA box has the name of an exercise and the concepts that it teaches. An arrow"
+            " leads from an exercise to one that needs it;\nwhat is needed from farther away is named in the box."
+            " The tables above say the same in words.",
+            "![The exercises of each assignment from left to right, with arrows from each to those that need it.]"
+            f"({MAP.relative_to(PAGE.parent).as_posix()})",
         ]
     ).rstrip() + "\n"  # fmt: skip
+
+
+def drawn_map(course: Course) -> str:
+    """The text of the concept map's file."""
+    return concept_map([course.load(name) for name in ORDER])
 
 
 ORDER = ("create", "operate", "broadcast", "autograd", "devices", "parallel")
@@ -70,10 +80,11 @@ def _assignment(assignment: Assignment) -> str:
             f"{exercise.difficulty}",
             f"{exercise.points:g}",
             f"{MINUTES * exercise.difficulty}",
+            ", ".join(f"`{need}`" for need in exercise.needs),
         )
         for exercise in assignment.exercises
     ]
-    head = ("exercise", "asks for", "concepts", "difficulty", "points", "minutes")
+    head = ("exercise", "asks for", "concepts", "difficulty", "points", "minutes", "needs")
     return f"## {assignment.settings.title.en}\n\n{_rows(head, rows)}"
 
 
@@ -82,14 +93,8 @@ def _rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def _map(exercises: list[Exercise]) -> str:
-    edges = [f"    {_node(need)} --> {_node(exercise.id)}" for exercise in exercises for need in exercise.needs]
-    return "```mermaid\ngraph LR\n" + "\n".join(edges) + "\n```"
-
-
-def _node(exercise: str) -> str:
-    return f"{exercise.replace('/', '_').replace('-', '_')}[{exercise}]"
-
-
 if __name__ == "__main__":
-    PAGE.write_text(page(Course.find(Path(__file__))), encoding="utf-8")
+    written = Course.find(Path(__file__))
+    MAP.parent.mkdir(exist_ok=True)
+    MAP.write_text(drawn_map(written), encoding="utf-8")
+    PAGE.write_text(page(written), encoding="utf-8")

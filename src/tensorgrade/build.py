@@ -82,11 +82,12 @@ def _replace(folder: Path, fresh: Path) -> None:
 def _write_source(course: Course, source: Path, assignment: Assignment, language: Language) -> None:
     folder = source / assignment.name
     folder.mkdir(parents=True)
-    nbformat.write(source_notebook(assignment, language), folder / f"{assignment.name}.ipynb")
+    beside = course.assignment_folder(assignment.name)
+    nbformat.write(source_notebook(assignment, language, beside), folder / f"{assignment.name}.ipynb")
     for name in assignment.settings.files:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(course.assignment_folder(assignment.name) / name, target)
+        shutil.copyfile(beside / name, target)
 
 
 def configuration(course: Course, overrides: Config) -> Config:

@@ -16,6 +16,7 @@ import nbformat
 from nbformat import NotebookNode, v4
 
 from .exercise import LANGUAGES, Assignment, Exercise, Language
+from .figures import with_figures
 
 NAMESPACE = "tensorgrade"
 GRADED = "flagged"
@@ -32,8 +33,8 @@ else:
 SCHEMA_VERSION = 3  # of nbgrader's cell metadata
 
 
-def source_notebook(assignment: Assignment, language: Language) -> NotebookNode:
-    """Return the instructor's notebook of `assignment`, solutions included."""
+def source_notebook(assignment: Assignment, language: Language, folder: Path) -> NotebookNode:
+    """Return the instructor's notebook of `assignment`, solutions included; `folder` holds the files of its figures."""
     settings = assignment.settings
     introduction = f"# {settings.title.get(language)}\n\n{settings.introduction.get(language).strip()}"
     cells = [
@@ -42,6 +43,9 @@ def source_notebook(assignment: Assignment, language: Language) -> NotebookNode:
     ]
     for exercise in assignment.exercises:
         cells += _exercise_cells(assignment, exercise, language)
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_figures(cell.source, folder)
     notebook = v4.new_notebook(cells=cells)
     notebook.nbformat_minor = 5
     notebook.metadata = NotebookNode(
