@@ -1,11 +1,30 @@
 """What graders of this assignment observe of autograd: facts from the submission process, judged by each grader."""
 
 import sys
+from itertools import islice
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 ENGINES = {"run_backward", "_enter_dual_level"}
+
+
+def once(function):
+    """Compute ``function(submission, generator)`` a single time: what several tests judge."""
+    found = {}
+
+    def remembered(submission, generator=None):
+        if submission not in found:
+            found[submission] = function(submission, generator)
+        return found[submission]
+
+    return remembered
+
+
+def in_one_batch(submission, name, groups):
+    """Call `name` with all cases of `groups` together; the pairs of a case and its attempt, by group."""
+    attempts = iter(submission.calls(name, [case for cases in groups.values() for case in cases]))
+    return {group: list(zip(cases, islice(attempts, len(cases)), strict=True)) for group, cases in groups.items()}
 
 
 class DistortedBackward(TorchDispatchMode):

@@ -7,6 +7,8 @@ from torch import nn
 
 from tensorgrade import expect
 
+from .autograd_probes import once
+
 
 def weighted(w, batch):
     return (w**2 * batch).sum()
@@ -26,23 +28,11 @@ class Network(nn.Module):
 
     def __init__(self):
         super().__init__()
-        torch.manual_seed(4)
-        self.linear = nn.Linear(3, 2)
+        self.weight = nn.Parameter(torch.tensor([[0.5, -1.0, 2.0], [1.0, 0.0, -0.5]]))
 
     def forward(self, w, batch):
         """Return the loss, a 0-d tensor."""
-        return (self.linear(w) * batch).sum() ** 2
-
-
-class Once:
-    """An iterable without a length or items, that is exhausted after one run."""
-
-    def __init__(self, batches):
-        self.batches = list(batches)
-
-    def __iter__(self):
-        while self.batches:
-            yield self.batches.pop(0)
+        return (self.weight @ w * batch).sum() ** 2
 
 
 def randoms(shape, generator, count=3, dtype=torch.float32):
@@ -62,55 +52,34 @@ def cases_of(generator):
     return [
         (weighted, leaf((3,), generator), list, randoms((3,), generator)),
         (weighted, leaf((), generator), tuple, randoms((), generator)),
-        (weighted, leaf((2, 3), generator, torch.float64), Once, randoms((2, 3), generator, dtype=torch.float64)),
+        (weighted, leaf((2, 3), generator, torch.float64), iter, randoms((2, 3), generator, dtype=torch.float64)),
         (weighted, leaf((0,), generator), list, randoms((0,), generator)),
         (weighted, parameter, iter, randoms((3,), generator, 1)),
         (weighted, leaf((3,), generator), torch.stack, randoms((3,), generator, 5)),
         (weighted, strided, list, randoms((4, 3), generator)),
-        (scaled, leaf((3,), generator), Once, numbers),
+        (scaled, leaf((3,), generator), iter, numbers),
         (scaled, leaf((3,), generator), iter, numbers),
         (pairs, leaf((3,), generator), list, list(zip(xs, ys, strict=True))),
         (Network(), leaf((3,), generator), list, randoms((2,), generator)),
     ]
 
 
-def calls(submission, cases):
-    return submission.calls("accumulated_grad", [(f, w, wrap(list(items))) for f, w, wrap, items in cases])
+def with_earlier(cases):
+    """The same cases with a gradient that was there before."""
+    for f, w, wrap, batches in cases:
+        copy = w.detach().clone().requires_grad_()
+        copy.grad = torch.full_like(copy, 9.0)
+        yield f, copy, wrap, batches
 
 
-def total(f, w, batches):
-    return sum(torch.autograd.grad(f(w, batch), w)[0] for batch in batches)
-
-
-def test_sum(submission, generator):
-    cases = cases_of(generator)
-    for (f, w, _, batches), attempt in zip(cases, calls(submission, cases), strict=True):
-        expect(attempt).has_dtype(w.dtype).close_to(total(f, w, batches), terms=40)
-
-
-def in_lists(generator):
-    return [case for case in cases_of(generator) if case[2] is list and case[1].numel()]
-
-
-def test_left(submission, generator):
-    for attempt in calls(submission, in_lists(generator)):
-        expect(attempt).is_tensor()
-        grad = attempt.arguments[1].grad
-        expect(grad, "`w.grad`", "`w.grad` ").has_dtype(attempt.value.dtype).equals(attempt.value.values)
-        expect(attempt).shares_storage_with(grad, False)
-        expect(attempt).shares_storage_with(attempt.arguments[1], False)
-
-
-def test_discarded(submission, generator):
-    """With an earlier gradient everything comes out as it does without."""
-    cases = in_lists(generator)
-    without = calls(submission, cases)
-    for _, w, _, _ in cases:
-        w.grad = torch.full_like(w, 9.0)
-    for first, second in zip(without, calls(submission, cases), strict=True):
-        expect(first).is_tensor()
-        expect(second).close_to(first.value.values, terms=40)
-        expect(second.arguments[1].grad, "`w.grad`", "`w.grad` ").close_to(first.value.values, terms=40)
+def untouched_cases(generator):
+    for with_grad in (False, True):
+        network, w = Network(), leaf((3,), generator)
+        batches = [batch.requires_grad_() for batch in randoms((2,), generator)]
+        for tensor in (*network.parameters(), *batches):
+            tensor.grad = torch.ones_like(tensor) if with_grad else None
+        yield network, w, list, batches
+        yield weighted, leaf((3,), generator), list, [torch.ones(3)]
 
 
 def constant(w, batch):
@@ -129,16 +98,68 @@ class Bias(nn.Module):
         return (self.bias * batch).sum()
 
 
-def test_nothing(submission, generator):
-    cases = [
+def nothing_cases(generator):
+    return [
         (weighted, leaf((3,), generator), list, []),
-        (weighted, leaf((2, 2), generator), list, []),
+        (weighted, leaf((2, 2), generator, torch.float64), list, []),
         (weighted, leaf((), generator), tuple, []),
         (constant, leaf((3,), generator), list, [1.0, 2.0]),
         (Bias(), leaf((3,), generator), list, [1.0, 2.0]),
     ]
-    for (_, w, _, _), attempt in zip(cases, calls(submission, cases), strict=True):
-        expect(attempt).equals(torch.zeros(w.shape))
+
+
+@once
+def outcomes(submission, generator):
+    """The attempts with their cases by group, from one batch."""
+    plain = cases_of(generator)
+    in_lists = [case for case in plain if case[2] is list and case[1].numel()]
+    groups = {
+        "plain": plain,
+        "earlier": list(with_earlier(in_lists)),
+        "nothing": nothing_cases(generator),
+        "untouched": list(untouched_cases(generator)),
+    }
+    cases = [(f, w, wrap(list(batches))) for group in groups.values() for f, w, wrap, batches in group]
+    attempts = iter(submission.calls("accumulated_grad", cases))
+    return {name: [(case, next(attempts)) for case in group] for name, group in groups.items()}
+
+
+def total(f, w, batches):
+    return torch.autograd.grad(sum(f(w, batch) for batch in batches), w)[0]
+
+
+def test_sum(submission, generator):
+    for (f, w, _, batches), attempt in outcomes(submission, generator)["plain"]:
+        expect(attempt).has_dtype(w.dtype).close_to(total(f, w, batches), terms=40)
+
+
+def in_lists(found):
+    """The attempts that the clauses on `w.grad` are judged by."""
+    return [attempt for (_, w, wrap, _), attempt in found["plain"] if wrap is list and w.numel()]
+
+
+def test_left(submission, generator):
+    for attempt in in_lists(outcomes(submission, generator)):
+        expect(attempt).is_tensor()
+        w = attempt.arguments[1]
+        expect(w.grad, "`w.grad`", "`w.grad` ").has_dtype(w.dtype).equals(attempt.value.values)
+        expect(attempt).shares_storage_with(w.grad, False).shares_storage_with(w, False)
+        expect(w.grad, "`w.grad`", "`w.grad` ").shares_storage_with(w, False)
+
+
+def test_discarded(submission, generator):
+    """With an earlier gradient everything comes out as it does without."""
+    found = outcomes(submission, generator)
+    for first, (_, second) in zip(in_lists(found), found["earlier"], strict=True):
+        expect(first).is_tensor()
+        expect(second).close_to(first.value.values, terms=40)
+        expect(second.arguments[1].grad, "`w.grad`", "`w.grad` ").close_to(first.value.values, terms=40)
+
+
+def test_nothing(submission, generator):
+    for (_, w, _, _), attempt in outcomes(submission, generator)["nothing"]:
+        expect(attempt).has_dtype(w.dtype).equals(torch.zeros(w.shape))
+        expect(attempt.arguments[1].grad, "`w.grad`", "`w.grad` ").equals(torch.zeros(w.shape))
 
 
 def without_w(attempt):
@@ -148,16 +169,8 @@ def without_w(attempt):
 
 
 def test_untouched(submission, generator):
-    cases = []
-    for with_grad in (False, True):
-        network, w = Network(), leaf((3,), generator)
-        batches = [batch.requires_grad_() for batch in randoms((2,), generator)]
-        for tensor in (*network.parameters(), *batches):
-            tensor.grad = torch.ones_like(tensor) if with_grad else None
-        cases += [(network, w, batches), (weighted, w, [torch.ones(3)])]
-    for (_, w, _), attempt in zip(cases, submission.calls("accumulated_grad", cases), strict=True):
+    for (_, w, _, _), attempt in outcomes(submission, generator)["untouched"]:
         expect(attempt).is_tensor()
-        expect(attempt.arguments[1], "`w` after the call", "调用之后的 `w` ").requires_grad().is_leaf().equals(
-            w.detach()
-        )
+        after = expect(attempt.arguments[1], "`w` after the call", "调用之后的 `w` ")
+        after.requires_grad().is_leaf().equals(w.detach())
         expect(without_w(attempt)).leaves_arguments()

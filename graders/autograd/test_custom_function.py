@@ -53,8 +53,8 @@ def with_cotangents(generator):
     return [(x, torch.randn(x.shape, generator=generator).to(x.dtype)) for x in points(generator)]
 
 
-def two_by_two(generator):
-    return [torch.rand(2, 2, generator=generator, dtype=torch.float64) + 0.5 for _ in range(2)]
+def positive(generator):
+    return [torch.rand(2, generator=generator, dtype=torch.float64) + 0.5 for _ in range(2)]
 
 
 def test_backward(submission, generator):
@@ -63,7 +63,7 @@ def test_backward(submission, generator):
     for (x, v), direct, doubled in zip(cases, facts[::2], facts[1::2], strict=True):
         expect(direct, "gradient of x", "x 的梯度").has_dtype(x.dtype).close_to(3 * x**2 * v, terms=9)
         expect(doubled, "gradient of x", "x 的梯度").has_dtype(x.dtype).close_to(6 * x**2 * v, terms=9)
-    passed = submission.run(passes, once, *two_by_two(generator))
+    passed = submission.run(passes, once, *positive(generator))
     expect(passed, "gradcheck", "gradcheck 的结果").equals(True)
 
 
@@ -86,7 +86,7 @@ def test_twice(submission, generator):
     for (x, v, w), (to_x, to_v) in zip(cases, submission.run(second, cases), strict=True):
         expect(to_x, "second derivative", "二阶导数").close_to(6 * x * v * w, terms=9)
         expect(to_v, "gradient of the incoming gradient", "对传入梯度的梯度").close_to(3 * x**2 * w, terms=9)
-    passed = submission.run(passes, twice, *two_by_two(generator))
+    passed = submission.run(passes, twice, *positive(generator))
     expect(passed, "gradgradcheck", "gradgradcheck 的结果").equals(True)
 
 
@@ -101,6 +101,6 @@ def questions(student, x, v):
 
 
 def test_by_hand(submission, generator):
-    is_function, is_node, asked = submission.run(questions, *two_by_two(generator))
+    is_function, is_node, asked = submission.run(questions, *positive(generator))
     expect(is_function and is_node, "way to the result (it is no autograd function)").equals(True)
     expect(asked, "backward, which asks autograd", "借助了自动求导的 backward ").equals(1)

@@ -4,6 +4,8 @@ import torch
 
 from tensorgrade import expect
 
+from .autograd_probes import once
+
 SHAPES = [(3,), (), (2, 3), (0,)]
 HALVES = torch.tensor([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0.0, -0.3, 0.7, 1e6 + 0.5])
 
@@ -38,9 +40,26 @@ def flags(cases):
     ]
 
 
+def with_grads(cases):
+    for tensor in [tensor for case in cases for tensor in case]:
+        tensor.grad = torch.ones_like(tensor) if tensor.requires_grad else None
+    return cases
+
+
+@once
+def products(submission, generator):
+    cases = with_grads(flags(factors(generator)))
+    return list(zip(cases, submission.calls("scaled_by_constant", cases), strict=True))
+
+
+@once
+def roundings(submission, generator):
+    cases = with_grads(flags([(x,) for x in numbers(generator)]))
+    return list(zip(cases, submission.calls("straight_through_round", cases), strict=True))
+
+
 def test_product(submission, generator):
-    cases = flags(factors(generator))
-    for (x, y), attempt in zip(cases, submission.calls("scaled_by_constant", cases), strict=True):
+    for (x, y), attempt in products(submission, generator):
         expect(attempt).has_dtype(x.dtype).equals((x * y).detach())
 
 
@@ -77,8 +96,7 @@ def test_constant(submission, generator):
 
 
 def test_rounded(submission, generator):
-    cases = flags([(x,) for x in numbers(generator)])
-    for (x,), attempt in zip(cases, submission.calls("straight_through_round", cases), strict=True):
+    for (x,), attempt in roundings(submission, generator):
         expect(attempt).has_dtype(x.dtype).close_to(x.detach().round(), terms=4)
 
 
@@ -104,9 +122,5 @@ def test_identity(submission, generator):
 
 
 def test_untouched(submission, generator):
-    products, numerals = flags(factors(generator)), flags([(x,) for x in numbers(generator)])
-    for tensor in [tensor for case in (*products, *numerals) for tensor in case]:
-        tensor.grad = torch.ones_like(tensor) if tensor.requires_grad else None
-    attempts = submission.calls("scaled_by_constant", products)
-    for attempt in attempts + submission.calls("straight_through_round", numerals):
+    for _, attempt in products(submission, generator) + roundings(submission, generator):
         expect(attempt).is_tensor().leaves_arguments()

@@ -5,6 +5,8 @@ from torch import nn
 
 from tensorgrade import expect
 
+from .autograd_probes import in_one_batch, once
+
 
 class Witness(nn.Module):
     """Returns what it sees: the mode of each submodule, and whether its work is recorded."""
@@ -26,7 +28,6 @@ class Failing(nn.Module):
     def __init__(self, error):
         super().__init__()
         self.error = error
-        self.linear = nn.Linear(2, 2)
 
     def forward(self, x):
         """Raise."""
@@ -34,8 +35,8 @@ class Failing(nn.Module):
 
 
 def plain():
-    torch.manual_seed(6)
-    return nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.5), nn.BatchNorm1d(3), nn.Sequential(nn.Dropout(0.9), nn.Tanh()))
+    """A model whose parts work otherwise while training, the same each time it is built."""
+    return nn.Sequential(nn.PReLU(), nn.Dropout(0.5), nn.BatchNorm1d(2), nn.Sequential(nn.Dropout(0.9), nn.Tanh()))
 
 
 def mixed():
@@ -48,8 +49,16 @@ def mixed():
 def shared():
     """A layer in two places: the mode of the later one must not be what it ends in."""
     layer = nn.Dropout(0.5)
-    model = nn.Sequential(nn.Sequential(nn.Linear(2, 2), layer), nn.Sequential(layer, nn.Identity()))
+    model = nn.Sequential(nn.Sequential(nn.PReLU(), layer), nn.Sequential(layer, nn.Identity()))
     layer.eval()
+    return model
+
+
+def shared_in_training():
+    """A layer in two places that trains, in a model that does not: it must not be taken for what it was set to."""
+    layer = nn.Dropout(0.5)
+    model = nn.Sequential(nn.Sequential(layer), nn.PReLU(), layer).eval()
+    layer.train()
     return model
 
 
@@ -64,11 +73,19 @@ def outside_in():
 def frozen():
     model = plain()
     model[0].requires_grad_(False)
-    model[2].weight.grad = torch.ones(3)
+    model[2].weight.grad = torch.ones(2)
     return model
 
 
-MODELS = [plain, mixed, shared, outside_in, frozen, lambda: plain().eval(), lambda: nn.Dropout(0.5)]
+def whole():
+    return plain().eval()
+
+
+def single():
+    return nn.Dropout(0.5)
+
+
+MODELS = [plain, mixed, shared, shared_in_training, outside_in, frozen, whole, single]
 
 
 def cases(generator):
@@ -88,34 +105,47 @@ def with_a_hook(student, x):
     return student.evaluate(model, x)
 
 
+@once
+def outcomes(submission, generator):
+    embedding = nn.Embedding(5, 2, _weight=torch.arange(10.0).reshape(5, 2))
+    points = [torch.randn(3, 2, generator=generator).requires_grad_(on) for on in (False, True)]
+    groups = {
+        "models": cases(generator),
+        "tokens": [(embedding, torch.tensor([3, 0]))],
+        "pairs": [(nn.MaxPool1d(2, return_indices=True), torch.randn(1, 6, generator=generator))],
+        "witnesses": [(Witness(), x) for x in points],
+    }
+    return in_one_batch(submission, "evaluate", groups)
+
+
 def test_evaluation(submission, generator):
-    inputs = cases(generator)
-    for build, (_, x), attempt in zip(MODELS, inputs, submission.calls("evaluate", inputs), strict=True):
-        expect(attempt).close_to(in_evaluation(build, x), terms=4)
+    found = outcomes(submission, generator)
+    for build, ((_, x), attempt) in zip(MODELS, found["models"], strict=True):
+        expect(attempt).has_dtype(x.dtype).close_to(in_evaluation(build, x), terms=4)
+    for (model, x), attempt in found["tokens"] + found["pairs"]:
+        expect(attempt).equals(model(x))
+    for _, attempt in found["witnesses"]:
+        expect(bool(seen_by(attempt)[:-1].any()), "mode of a submodule, which trains,").equals(False)
     x = torch.randn(3, 2, generator=generator)
     expect(submission.run(with_a_hook, x)).close_to(in_evaluation(plain, x) + 100, terms=4)
-    embedding = nn.Embedding(5, 2)
-    tokens = torch.tensor([3, 0])
-    expect(submission.call("evaluate", embedding, tokens)).equals(embedding(tokens))
-    expect(of_length(submission.call("evaluate", Witness(), x), 7)[:-1].any().item()).equals(False)
 
 
-def of_length(seen, length):
-    expect(seen).is_tensor().has_shape(length)
-    return seen.values
+def seen_by(attempt):
+    expect(attempt).is_tensor().has_shape(7)
+    return attempt.value.values
 
 
 def test_no_graph(submission, generator):
-    for attempt in submission.calls("evaluate", cases(generator)[:4]):
+    found = outcomes(submission, generator)
+    for _, attempt in found["models"][:4]:
         expect(attempt).requires_grad(False)
-    points = [torch.randn(3, 2, generator=generator).requires_grad_(on) for on in (False, True)]
-    for attempt in submission.calls("evaluate", [(Witness(), x) for x in points]):
-        seen = of_length(attempt.returned(), 7)
-        expect(bool(seen[-1]), "work of the model, which is recorded,", "模型的计算（它被记录了）").equals(False)
+    for _, attempt in found["witnesses"]:
+        recorded = bool(seen_by(attempt)[-1])
+        expect(recorded, "work of the model, which is recorded,", "模型的计算（它被记录了）").equals(False)
 
 
 def test_modes(submission, generator):
-    for attempt in submission.calls("evaluate", cases(generator)):
+    for _, attempt in outcomes(submission, generator)["models"]:
         expect(attempt).is_tensor().leaves_arguments()
 
 
@@ -160,7 +190,9 @@ def modes_after_failure(student, builders):
 
 
 def test_exception(submission):
-    for came_out, before, after in submission.run(modes_after_failure, [plain, mixed, shared, outside_in, shared]):
+    for came_out, before, after in submission.run(
+        modes_after_failure, [plain, mixed, shared, outside_in, shared_in_training]
+    ):
         expect(came_out, "exception of the model, which does not reach the caller,").equals(True)
         expect(after, "mode of a submodule after an exception", "异常之后子模块的模式").equals(before)
     for before, (_, after) in zip((True, False), submission.run(recording_around, Unlikely("stop")), strict=True):

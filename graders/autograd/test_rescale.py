@@ -5,6 +5,8 @@ from torch import nn
 
 from tensorgrade import expect
 
+from .autograd_probes import once
+
 
 def leaves(generator):
     """Leaves and factors: shapes, dtypes, strides; with and without ``requires_grad`` and ``.grad``."""
@@ -35,6 +37,7 @@ def run(student, cases):
     return facts
 
 
+@once
 def facts_of(submission, generator):
     cases = leaves(generator)
     return list(zip(cases, submission.run(run, cases), strict=True))

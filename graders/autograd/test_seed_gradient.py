@@ -1,9 +1,10 @@
 """autograd/seed-gradient: backward with scale times the gradient, added to what is there; nothing returned."""
 
 import torch
-from torch import nn
 
 from tensorgrade import expect
+
+from .autograd_probes import once
 
 
 def shared(dtype):
@@ -13,10 +14,11 @@ def shared(dtype):
 
 
 def deep(dtype):
-    torch.manual_seed(5)
-    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).to(dtype)
-    x = torch.randn(4, 2, dtype=dtype)
-    return (model(x) ** 2).mean(), list(model.parameters())
+    first = torch.linspace(-1, 1, 6, dtype=dtype).reshape(2, 3).requires_grad_()
+    bias = torch.linspace(0.5, -0.5, 3, dtype=dtype, requires_grad=True)
+    second = torch.linspace(1, -2, 3, dtype=dtype, requires_grad=True)
+    x = torch.linspace(-2, 1, 8, dtype=dtype).reshape(4, 2)
+    return ((torch.tanh(x @ first + bias) @ second) ** 2).mean(), [first, bias, second]
 
 
 def leaf_itself(dtype):
@@ -41,12 +43,13 @@ CASES = [
     (leaf_itself, torch.float64, 1),
     (unused_elements, torch.float32, 1.5),
 ]
+ZERO = [(build, torch.float32, (0, 0.0)[i % 2]) for i, build in enumerate(BUILDERS)]
 
 
-def run(student, cases, earlier):
+def run(student, cases):
     """What each call returned, the loss before and after, and the leaves with their gradients."""
     facts = []
-    for build, dtype, scale in cases:
+    for build, dtype, scale, earlier in cases:
         loss, leaves = build(dtype)
         for leaf in leaves:
             leaf.grad = None if earlier is None else torch.full_like(leaf, earlier)
@@ -56,9 +59,13 @@ def run(student, cases, earlier):
     return facts
 
 
-def check_gradients(submission, cases, earlier=None):
-    facts = submission.run(run, cases, earlier)
-    for (build, dtype, scale), (_, _, _, leaves) in zip(cases, facts, strict=True):
+@once
+def without_earlier(submission, _):
+    return submission.run(run, [(*case, None) for case in CASES])
+
+
+def check_gradients(cases, facts):
+    for (build, dtype, scale, earlier), (_, _, _, leaves) in zip(cases, facts, strict=True):
         loss, inputs = build(dtype)
         for leaf, gradient in zip(leaves, torch.autograd.grad(loss, inputs), strict=True):
             wanted = gradient * scale + (earlier or 0)
@@ -66,20 +73,21 @@ def check_gradients(submission, cases, earlier=None):
 
 
 def test_scaled(submission):
-    check_gradients(submission, CASES)
+    check_gradients([(*case, None) for case in CASES], without_earlier(submission))
 
 
 def test_added(submission):
-    check_gradients(submission, CASES, earlier=7.0)
+    cases = [(*case, 7.0) for case in CASES]
+    check_gradients(cases, submission.run(run, cases))
 
 
 def test_zero(submission):
-    check_gradients(submission, [(build, torch.float32, scale) for build in BUILDERS for scale in (0, 0.0)])
-    check_gradients(submission, [(build, torch.float32, 0) for build in BUILDERS], earlier=7.0)
+    cases = [(*case, earlier) for case in ZERO for earlier in (None, 7.0)]
+    check_gradients(cases, submission.run(run, cases))
 
 
 def test_nothing_else(submission):
-    for (build, dtype, _), facts in zip(CASES, submission.run(run, CASES, None), strict=True):
+    for (build, dtype, _), facts in zip(CASES, without_earlier(submission), strict=True):
         returned, (value, node), (loss, node_after), leaves = facts
         expect(leaves[0].grad, "`.grad` of a leaf", "叶子张量的 `.grad` ").is_tensor()
         expect(returned is None, "returned value (None is asked for)", "返回值（要求是 None）").equals(True)

@@ -4,8 +4,9 @@ import torch
 from torch import nn
 
 from tensorgrade import expect
+from tensorgrade.observation import ObservedTensor
 
-from .autograd_probes import plain_and_distorted
+from .autograd_probes import in_one_batch, once, plain_and_distorted
 
 
 def square(x):
@@ -63,15 +64,8 @@ FUNCTIONS = [
 
 
 def product(f, x, v):
-    """The product from the rows of the Jacobian, one backward for each output."""
     x = x.detach().clone().requires_grad_()
-    y = f(x)
-    total = torch.zeros_like(x)
-    for output, weight in zip(y.reshape(-1), v.reshape(-1), strict=True):
-        if output.requires_grad:
-            row = torch.autograd.grad(output, x, retain_graph=True, allow_unused=True)[0]
-            total = total if row is None else total + weight * row
-    return total.detach()
+    return torch.autograd.grad(f(x), x, v.detach(), materialize_grads=True)[0]
 
 
 def inputs(f, shape, dtype, generator):
@@ -79,50 +73,33 @@ def inputs(f, shape, dtype, generator):
     return x, torch.randn(f(x).shape, generator=generator, dtype=dtype)
 
 
-def network():
-    torch.manual_seed(7)
-    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
-
-
-def value_cases(generator):
-    """Every function once, in alternating dtypes; then modules, inputs that require grad, and other strides."""
+def plain_cases(generator):
+    """Every function once, in alternating dtypes; some x and v require grad, and some x are not contiguous."""
     dtypes = (torch.float32, torch.float64)
     cases = [(f, *inputs(f, shape, dtypes[i % 2], generator)) for i, (f, shape) in enumerate(FUNCTIONS)]
-    cases.append((network(), *inputs(network(), (5, 3), torch.float32, generator)))
-    cases.append((square, torch.randn(3, 4, generator=generator).t(), torch.randn(3, 4, generator=generator).t()))
-    for grad in (None, torch.full((3,), 5.0)):
+    for i, (_, x, v) in enumerate(cases):
+        x.requires_grad_(i % 3 == 0)
+        v.requires_grad_(i % 4 == 3)
+    strided = (torch.randn(3, 4, generator=generator).t(), torch.randn(3, 4, generator=generator).t())
+    return [*cases, (square, *strided)]
+
+
+def flagged_cases(generator):
+    """Have x and v with all combinations of ``requires_grad``, with and without a ``.grad``."""
+    for i, grad in enumerate((None, torch.full((3,), 5.0)) * 2):
         x, v = inputs(rotate, (3,), torch.float32, generator)
-        x.requires_grad_().grad = grad
-        cases.append((rotate, x, v.requires_grad_()))
-    return cases
+        x.requires_grad_(i > 1).grad = None if grad is None else grad.clone()
+        v.requires_grad_(i in (1, 2))
+        yield rotate, x, v
 
 
-def test_values(submission, generator):
-    cases = value_cases(generator)
-    for (f, x, v), attempt in zip(cases, submission.calls("vjp", cases), strict=True):
-        expect(attempt).has_dtype(x.dtype).close_to(product(f, x, v), terms=max(v.numel(), 1))
-
-
-def at_a_result(student, leaf, v):
-    return student.vjp(square, leaf * 1.5, v)
-
-
-def test_values__not_a_leaf(submission, generator):
-    leaf, v = torch.randn(2, 3, generator=generator, requires_grad=True), torch.randn(2, 3, generator=generator)
-    expect(submission.run(at_a_result, leaf, v)).close_to(3 * leaf.detach() * v, terms=4)
-
-
-def distorted(student, x, v):
-    return plain_and_distorted(student.vjp, lambda: (rotate, x.clone(), v.clone()))
-
-
-def test_autograd(submission, generator):
-    x, v = torch.rand(3, generator=generator) + 1, torch.rand(3, generator=generator) + 1
-    plain, other, forward = submission.run(distorted, x, v)
-    expect(plain).is_tensor()
-    expect(other).is_tensor()
-    found = forward or plain.shape != other.shape or not torch.equal(plain.values, other.values)
-    expect(found, "way to the product (it is not autograd's)", "求积的方法（不是自动求导）").equals(True)
+def module_cases(generator):
+    """A module with parameters, without and with gradients of their own."""
+    for with_grad in (False, True):
+        f = nn.LayerNorm(3)
+        for parameter in f.parameters():
+            parameter.grad = torch.ones_like(parameter) if with_grad else None
+        yield f, *inputs(f, (5, 3), torch.float32, generator)
 
 
 def constant(x):
@@ -133,45 +110,72 @@ def through_a_parameter(x):
     return torch.ones(3, dtype=x.dtype, requires_grad=True) * 2
 
 
-def test_independent(submission):
-    dtypes = (torch.float32, torch.float64)
-    points = [torch.full(shape, 1.5, dtype=dtype) for shape in ((3,), (2, 2), ()) for dtype in dtypes]
-    cases = [(f, x, torch.ones_like(f(x))) for f in (constant, through_a_parameter) for x in points]
-    for (_, x, _), attempt in zip(cases, submission.calls("vjp", cases), strict=True):
-        expect(attempt).has_dtype(x.dtype).equals(torch.zeros(x.shape)).has_dtype(x.dtype)
+def independent_cases():
+    for f in (constant, through_a_parameter):
+        for shape, dtype in (((3,), torch.float32), ((2, 2), torch.float64), ((), torch.float32)):
+            x = torch.full(shape, 1.5, dtype=dtype)
+            yield f, x, torch.ones(f(x).shape, dtype=dtype)
+
+
+@once
+def outcomes(submission, generator):
+    groups = {
+        "plain": plain_cases(generator),
+        "flagged": list(flagged_cases(generator)),
+        "modules": list(module_cases(generator)),
+        "independent": list(independent_cases()),
+    }
+    return in_one_batch(submission, "vjp", groups)
+
+
+def facts_in_graphs(student, leaf, v, x, w):
+    """At the result of other operations: the product and what it left behind; and one with distorted backwards."""
+    point = leaf * 1.5
+    at_a_result = student.vjp(square, point, v), leaf, point.retains_grad
+    return at_a_result, plain_and_distorted(student.vjp, lambda: (rotate, x.clone(), w.clone()))
+
+
+@once
+def in_graphs(submission, generator):
+    leaf, v = torch.randn(2, 3, generator=generator, requires_grad=True), torch.randn(2, 3, generator=generator)
+    positive = [torch.rand(3, generator=generator) + 1 for _ in range(2)]
+    return 3 * leaf.detach() * v, submission.run(facts_in_graphs, leaf, v, *positive)
+
+
+def test_values(submission, generator):
+    found = outcomes(submission, generator)
+    for (f, x, v), attempt in found["plain"] + found["flagged"] + found["modules"]:
+        expect(attempt).has_dtype(x.dtype).close_to(product(f, x, v), terms=max(v.numel(), 1))
+    wanted, ((result, _, _), _) = in_graphs(submission, generator)
+    expect(result).close_to(wanted, terms=4)
+
+
+def test_autograd(submission, generator):
+    _, (_, (plain, other, forward)) = in_graphs(submission, generator)
+    expect(plain).is_tensor()
+    expect(other).is_tensor()
+    found = forward or plain.shape != other.shape or not torch.equal(plain.values, other.values)
+    expect(found, "way to the product (it is not autograd's)", "求积的方法（不是自动求导）").equals(True)
+
+
+def test_independent(submission, generator):
+    for (_, x, _), attempt in outcomes(submission, generator)["independent"]:
+        expect(attempt).has_dtype(x.dtype).equals(torch.zeros(x.shape))
 
 
 def test_detached(submission, generator):
-    cases = [
-        (f, x.requires_grad_(i % 2 == 0), v.requires_grad_(i > 1))
-        for i, (f, shape) in enumerate(
-            [(square, (4,)), (vector_to_matrix, (3,)), (affine, (3,)), (scalar_to_vector, ())]
-        )
-        for x, v in [inputs(f, shape, torch.float32, generator)]
-    ]
-    for attempt in submission.calls("vjp", cases):
+    found = outcomes(submission, generator)
+    for _, attempt in found["flagged"] + found["modules"]:
         expect(attempt).requires_grad(False)
+    for _, attempt in found["plain"] + found["independent"]:
+        if isinstance(attempt.value, ObservedTensor):
+            expect(attempt).requires_grad(False)
 
 
 def test_untouched(submission, generator):
-    cases = []
-    for requires_grad in (False, True):
-        for grad in (None, torch.full((3,), 5.0)):
-            x, v = inputs(rotate, (3,), torch.float32, generator)
-            x.requires_grad_(requires_grad).grad = grad
-            v.requires_grad_(not requires_grad)
-            cases.append((rotate, x, v))
-    for attempt in submission.calls("vjp", cases):
+    found = outcomes(submission, generator)
+    for _, attempt in found["flagged"] + found["modules"]:
         expect(attempt).is_tensor().leaves_arguments()
-
-
-def test_untouched__module(submission, generator):
-    cases = []
-    for with_grad in (False, True):
-        f = network()
-        x, v = inputs(f, (5, 3), torch.float32, generator)
-        for parameter in f.parameters():
-            parameter.grad = torch.ones_like(parameter) if with_grad else None
-        cases.append((f, x, v))
-    for attempt in submission.calls("vjp", cases):
-        expect(attempt).is_tensor().leaves_arguments()
+    _, ((_, leaf, retains_grad), _) = in_graphs(submission, generator)
+    expect(leaf.grad, "`.grad` of the tensor behind x", "x 背后的张量的 `.grad` ").equals(None)
+    expect(retains_grad, "retain_grad of x", "x 的 retain_grad ").equals(False)

@@ -5,7 +5,7 @@ import torch
 from tensorgrade import expect
 
 COUNTS = [2, 3, 5, 100]
-DTYPES = [torch.bool, torch.int64, torch.bfloat16, torch.float64, torch.complex64]
+DTYPES = [torch.bool, torch.int64, torch.bfloat16, torch.complex128]
 
 
 def vectors(generator):

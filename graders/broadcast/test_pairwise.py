@@ -48,7 +48,8 @@ def test_values__layouts(submission, generator):
 def test_values__scales(submission, generator):
     near = [0.01 * x for x in matrices(4, 6, 3, generator)]
     far = [1000 + x / 3 for x in matrices(4, 5, 3, generator, torch.float64)]
-    judge(submission, [tuple(near), tuple(far)])
+    tiny = [torch.tensor(rows, dtype=torch.float64) / 1000 for rows in ([[0, 0], [1, 0]], [[0, 2], [1, 0], [4, 5]])]
+    judge(submission, [tuple(near), tuple(far), tuple(tiny)])
 
 
 def test_values__empty(submission, generator):

@@ -1,7 +1,7 @@
 """broadcast/predict-shape: the shape that two shapes broadcast to, worked out without torch."""
 
 import sys
-from itertools import product
+from itertools import product, zip_longest
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -28,6 +28,7 @@ ORDINARY = [
 ]
 EMPTY = [((0,), (1,)), ((1,), (0,)), ((0,), (0,)), ((0,), ()), ((), (2, 0)), ((3, 1), (0,)), ((0, 1), (1, 4))]
 EMPTY += [((2, 1, 0), (5, 1)), ((1, 0), (6, 1, 1)), ((0, 5), (4, 1, 5))]
+PLAIN = [((3, 1), (1, 4)), ((4, 1), (1, 1))]
 WRONG = [((2,), (3,)), ((4,), (2,)), ((3,), (3, 1, 2)), ((2, 1), (8, 4, 3)), ((2, 3), (3, 2)), ((5, 4), (5,))]
 WRONG += [((0,), (2,)), ((3,), (0,)), ((2, 0), (1, 3)), ((2, 3), (2, 4)), ((6, 1, 2), (3, 1, 2)), ((1, 2), (3,))]
 WRONG += [((2, 3, 4), (3,)), ((7, 2), (1, 7, 3))]
@@ -42,21 +43,23 @@ def some_pairs(generator):
 
 def broadcast(a, b):
     """The shape, or None where there is none."""
-    try:
-        return tuple(torch.broadcast_shapes(a, b))
-    except RuntimeError:
+    columns = list(zip_longest(reversed(a), reversed(b), fillvalue=1))
+    if any(x != y and 1 not in (x, y) for x, y in columns):
         return None
+    return tuple(y if x == 1 else x for x, y in reversed(columns))
 
 
 def judge(submission, cases):
     for (a, b), attempt in zip(cases, submission.calls("broadcast_shape", cases), strict=True):
-        expected, value = broadcast(a, b), attempt.value
-        if expected is None:
+        if (expected := broadcast(a, b)) is None:
             expect(attempt).raises(ValueError)
-        elif isinstance(value, ObservedObject) and isinstance(value.items, tuple):
-            expect(value.items).equals(expected)  # a subclass of tuple
         else:
-            expect(attempt).equals(expected)
+            expect(sizes(attempt.returned())).equals(expected)
+
+
+def sizes(value):
+    """The result, that of a subclass of tuple as a tuple."""
+    return value.items if isinstance(value, ObservedObject) and isinstance(value.items, tuple) else value
 
 
 def test_shape(submission, generator):
@@ -114,10 +117,9 @@ def observed_calls(student, cases):
 
 
 def test_no_torch(submission):
-    cases = [((3, 1), (1, 4)), ((2, 3), (3,)), ((2,), (3,)), ((4, 1), (1, 1))]
-    found = submission.run(observed_calls, cases)
+    found = submission.run(observed_calls, [*PLAIN, *EMPTY, *WRONG[:8], *ORDINARY[-4:]])
     for _, names in found:
         expect(names, "list of functions of torch that ran", "所运行的 torch 函数的列表").equals([])
-    for (a, b), (value, _) in zip(cases, found, strict=True):
-        if (expected := broadcast(a, b)) is not None and a[-1] != b[-1]:
-            expect(value).has_type(tuple).equals(expected)
+    for (a, b), (value, _) in zip(PLAIN, found, strict=False):
+        by_torch = isinstance(value, ObservedObject) and value.type_name.startswith("torch")
+        expect(value if by_torch else sizes(value)).has_type(tuple).equals(broadcast(a, b))

@@ -4,24 +4,23 @@ import torch
 
 from tensorgrade import expect
 
-LENGTHS = [(1, 1), (3, 2), (2, 3), (4, 4), (1, 5), (5, 1), (40, 33)]
-EMPTY = [(0, 0), (0, 3), (3, 0), (1, 0)]
+LENGTHS = [(1, 1), (3, 2), (2, 3), (4, 4), (1, 5), (5, 1), (20, 13)]
+EMPTY = [(0, 0, torch.float32), (0, 3, torch.float64), (3, 0, torch.int64), (1, 0, torch.bool)]
+SINGLE = [(torch.uint8, torch.int32), (torch.float16, torch.float32), (torch.float32, torch.float64)]
+"""Pairs of one kind: what has no dimension, which a single element must not become, leaves the other's dtype."""
 DTYPES = [
     (torch.int64, torch.int64),
     (torch.int64, torch.float32),
-    (torch.float32, torch.int32),
+    (torch.float64, torch.bool),
+    (torch.bfloat16, torch.int32),
     (torch.float32, torch.float64),
-    (torch.float64, torch.float64),
     (torch.float16, torch.float32),
     (torch.float16, torch.bfloat16),
-    (torch.bfloat16, torch.bfloat16),
     (torch.int16, torch.float16),
     (torch.uint8, torch.uint8),
     (torch.uint8, torch.int8),
-    (torch.int8, torch.int32),
     (torch.bool, torch.bool),
     (torch.bool, torch.uint8),
-    (torch.float32, torch.bool),
     (torch.complex64, torch.int64),
     (torch.float64, torch.complex64),
 ]
@@ -38,7 +37,11 @@ def whole(length, dtype, generator):
 
 
 def mixed_pairs(generator):
-    return [(whole(4, first, generator), whole(3, second, generator)) for first, second in DTYPES]
+    pairs = [(whole(4, first, generator), whole(3, second, generator)) for first, second in DTYPES]
+    for small, large in SINGLE:
+        several, single = whole(3, small, generator), whole(1, large, generator)
+        pairs += [(several, single), (single, several)]
+    return pairs
 
 
 def table(a, b):
@@ -75,9 +78,9 @@ def test_dtype(submission, generator):
 
 
 def test_empty(submission, generator):
-    cases = random_pairs(EMPTY, generator)
-    for (n, m), attempt in zip(EMPTY, submission.calls("add_table", cases), strict=True):
-        expect(attempt).has_shape(m, n).has_dtype(torch.float32)
+    cases = [(whole(n, dtype, generator), whole(m, dtype, generator)) for n, m, dtype in EMPTY]
+    for (n, m, dtype), attempt in zip(EMPTY, submission.calls("add_table", cases), strict=True):
+        expect(attempt).has_shape(m, n).has_dtype(dtype)
 
 
 def test_vectorised(submission, generator):

@@ -13,12 +13,13 @@ from .pairs import expect_tuple, parts
 
 MANY = 10_000
 DRAWS = [
-    (MANY, -2, 4, 3, 0.5, 1),
+    (MANY, -2.0, 4.0, 3.0, 0.5, 1),
     (MANY, 10.0, 10.5, -100.0, 20.0, 2**32 - 1),
 ]
 FEW = [(n, -1.0, 2.0, 5.0, 3.0, seed) for n, seed in [(0, 0), (1, 0), (2, 7), (3, 2**31), (16, 11), (100, 2**32 - 1)]]
 UNIFORM = ("first result", "第一个结果")
 NORMAL = ("second result", "第二个结果")
+MOMENTS = (("mean", "standard deviation"), ("均值", "标准差"))
 
 
 def pairs(submission, cases):
@@ -72,18 +73,32 @@ def test_uniform(submission):
         inside = (values >= low - slack) & (values <= high + slack)
         expect(bool(inside.all()), "range of the uniform numbers", "均匀分布的数的范围").equals(True)
         if n == MANY:
-            expect_independent_draws((values - low) / (high - low), "uniform numbers", "均匀分布的数")
+            levels = (values - low) / (high - low)
+            reached = levels.min().item() < 0.002 and levels.max().item() > 0.998
+            expect(reached, "range of the uniform numbers", "均匀分布的数的范围").equals(True)
+            expect_independent_draws(levels, "uniform numbers", "均匀分布的数")
+
+
+def precision(scores):
+    """How far mean and standard deviation, by either formula, are from 0 and 1, as multiples of what chance does."""
+    root, apart = math.sqrt(MANY), [(scores.std(correction=one) - 1).abs().item() for one in (0, 1)]
+    return root * scores.mean().abs().item(), math.sqrt(2) * root * min(apart)
 
 
 def test_normal(submission):
+    reached = []
     for (n, low, high, mean, std, _), pair in drawn(submission):
         scores = (numbers(n, pair, 1) - mean) / std
         if n == MANY:
+            reached.append(precision(scores))
             quantiles = torch.special.ndtr(scores)
             expect_independent_draws(quantiles, "normal numbers", "正态分布的数")
             tails = 3 < scores.abs().max().item() < 7
             expect(tails, "largest of the normal numbers", "正态分布的数中最大的").equals(True)
             expect_unrelated((numbers(n, pair, 0) - low) / (high - low), scores, quantiles)
+    for found, name, name_zh in zip(zip(*reached, strict=True), *MOMENTS, strict=True):
+        by_chance = 1e-4 < max(found) < 6
+        expect(by_chance, f"{name} of the normal numbers", f"正态分布的数的{name_zh}").equals(True)
 
 
 def expect_unrelated(levels, scores, quantiles):
@@ -117,7 +132,7 @@ def around(student, cases):
     """The global random state before and after each case, and what the case gave."""
     found = []
     for case in cases:
-        torch.manual_seed(case[0] + 99)
+        torch.default_generator.manual_seed(case[0] + 99)
         torch.randn(3)
         before = torch.get_rng_state()
         found.append((before, student.samples(*case), torch.get_rng_state()))

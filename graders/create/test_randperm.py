@@ -18,6 +18,7 @@ SIZES = [(5, 3, 2), (1, 2, 1), (1, 2, 0), (6, 1, 0), (6, 1, 6), (0, 4, 0), (4, 0
 DTYPES = [torch.int64, torch.uint8, torch.float16, torch.bfloat16, torch.float64, torch.complex64]
 SEEDS = [0, 1, 2, 3, 1, 1001, 2**31, 2**32 - 1, 0]
 ROWS, TESTED = 300, 120
+FEW, SEVERAL = 4, 72
 
 
 def numbered(rows, cols=2, dtype=torch.float32):
@@ -59,7 +60,8 @@ def test_rows(submission):
     wide = numbered(7, 9)
     views = [wide.t(), wide[:, ::2], wide[1::3], torch.tensor([[1.5, -2.0]]).expand(4, 2)]
     wholes = [numbered(5, 3, dtype) for dtype in DTYPES] + [torch.eye(4, 3, dtype=torch.bool), numbered(ROWS, 3)]
-    for (x, *_), pair in split(submission, [(x, 2, 8) for x in [*views, *wholes, -numbered(3)]]):
+    fine = [-numbered(3) / 7, numbered(3, 2, torch.float64) / 7, numbered(3, 2, torch.int64) + 2**60]
+    for (x, *_), pair in split(submission, [(x, 2, 8) for x in [*views, *wholes, *fine]]):
         expect_the_rows(x, pair)
         for item, subject in zip(parts(pair), (TRAIN, TEST), strict=True):
             expect(item, *subject).has_dtype(x.dtype)
@@ -88,6 +90,22 @@ def test_shuffled(submission):
         expect(untidy(train), "order of the train rows", "训练部分的顺序").equals(True)
         expect(untidy(test), "order of the test rows", "测试部分的顺序").equals(True)
         expect(untidy(numbers) and neighbours < 25, "order of all rows", "所有行的顺序").equals(True)
+
+
+def first_columns(student, x, n_test, seeds):
+    """The first column of both parts, one after the other, in a row for each seed."""
+    pairs = [student.split_rows(x, n_test, seed) for seed in range(seeds)]
+    return torch.stack([torch.cat([train[:, 0], test[:, 0]]) for train, test in pairs])
+
+
+def test_shuffled__each_row_anywhere(submission):
+    found = submission.run(first_columns, torch.arange(FEW)[:, None], FEW // 2, SEVERAL)
+    expect(found, "list of all rows", "所有行的列表").is_tensor().has_shape(SEVERAL, FEW)
+    rows = torch.arange(FEW)
+    seen = (found.values[:, :, None] == rows).any(0)
+    # the same order for each seed is another clause's matter
+    anywhere = bool(seen.all()) or len(found.values.unique(dim=0)) == 1
+    expect(anywhere, "set of places of a row", "一行可能的位置").equals(True)
 
 
 def test_seed(submission):

@@ -33,6 +33,8 @@ MACHINES = [
     [(5, 24576, 24576)],
     [(2, 9000, 10000), (10, 500, 2000), (7, 0, 900)],
     [(11, 100, 81920), (0, 0, 8192), (1, 16, 40960)],
+    [(0, 2, 183359), (3, 1, 183359), (2, 0, 183359), (1, 3, 183359)],
+    [(index, 3000, 24576) for index in range(11)] + [(11, 2999, 24576)],
 ]
 
 
@@ -48,6 +50,8 @@ TIES = [
     [(9, 0, 8192), (10, 0, 8192), (3, 8000, 16192), (4, 8190, 8192)],
     [(10, 0, 8192), (9, 16384, 24576)],
     [(7, 24576, 24576), (6, 8192, 8192)],
+    [(2, 0, 8192), (5, 8192, 16384), (9, 0, 8192)],
+    [(7, 0, 8192), (1, 0, 8192), (4, 0, 8192)],
 ]
 
 
@@ -57,8 +61,8 @@ def test_tie(submission):
 
 
 def test_none(submission):
-    expect(
-        submission.call("freest_gpu", "4, 0, 8192\n") is None, "None although there is a GPU", "有 GPU 时的 None"
-    ).equals(False)
-    for attempt in submission.calls("freest_gpu", [("",), ("No devices were found",)]):
+    one, *none = submission.calls("freest_gpu", [("4, 0, 8192\n",), ("",), ("No devices were found",)])
+    told = "None although there is a GPU", "有 GPU 时的 None"
+    expect(one.returned() is None, *told).equals(False)
+    for attempt in none:
         expect(attempt).equals(None)

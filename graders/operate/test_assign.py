@@ -25,7 +25,8 @@ def writable(generator):
     """Matrices of all kinds, but those with stride 0, whose elements cannot differ."""
     cases = [x for x in matrices(generator) if 0 not in x.stride()]
     cases += [numbers((4, 5), generator, dtype) for dtype in DTYPES]
-    return [*cases, torch.randn(6, 4, generator=generator) - 3, numbers((3, 1), generator), numbers((2, 6), generator)]
+    cases += [torch.full(size, 3.0) for size in ((1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (2, 6), (3, 3))]
+    return [*cases, torch.randn(6, 4, generator=generator) - 3]
 
 
 def change_in_place(student, cases):

@@ -20,7 +20,7 @@ def originals(generator):
         torch.tensor(7, requires_grad=False),
     ]
     cases += [torch.tensor(1.5, requires_grad=True), torch.empty(0), torch.empty(0, 3, dtype=torch.int16)]
-    cases += [torch.empty(2, 0, requires_grad=True), numbers((2, 3), generator, torch.complex64).conj()]
+    cases += [torch.empty(2, 0, requires_grad=True), numbers((2, 3), generator, torch.complex64)]
     return [*cases, torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64)]
 
 
@@ -43,7 +43,7 @@ def test_values(submission, generator):
     attempts = submission.calls("independent_copy", cases)
     explain_copy_method(attempts)
     for (x,), attempt in zip(cases, attempts, strict=True):
-        expect(attempt).equals(x.detach().resolve_conj()).has_dtype(x.dtype)
+        expect(attempt).equals(x.detach()).has_dtype(x.dtype)
 
 
 def test_storage(submission, generator):

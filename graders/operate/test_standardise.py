@@ -21,7 +21,7 @@ def data(generator):
     narrow = torch.randn(8, 3, generator=generator) * 1e-3
     half = torch.tensor([[1.0, 4, 0, 2], [2, -4, 0, 2], [3, 4, 0, 2], [6, -4, 4, -2]])
     return [
-        *[(matrix, None) for matrix in (x, x[:5] * 3 + 2, few, narrow, y + 50, y * 1e-3, y[:, :1], x[:7])],
+        *[(matrix, None) for matrix in (x, x[:5] * 3 + 2, few, narrow, y + 50, y * 1e-3, y * 1e-5, y[:, :1], x[:7])],
         *[(x.t(), None), (y.t(), None), (y[::2, ::3], None)],
         *[(half.to(dtype), None) for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)],
         *[(x, 0.5), (narrow, 1e-4), (y, 1e-2), (few, 2.0), (y, 1)],

@@ -1,16 +1,23 @@
 """parallel/by-hand: scatter, replicate, apply and gather, each device on its own part."""
 
+import functools
+from typing import ClassVar
+
 import torch
 from torch import nn
 
 from tensorgrade import expect
 
-WORK = []
-"""In the submission process: where the model has run, and on which rows."""
-
 
 class Watched(nn.Module):
-    """A model that notes where it runs; its buffer takes part, and the first column of its input names the rows."""
+    """A model that notes where it runs; its buffer takes part, and the first column of its input names the rows.
+
+    It notes at the class, which stays the same where the grader's other names are sent anew: on which rows models
+    have run; and the model that was passed in, with where it has been.
+    """
+
+    work: ClassVar[list] = []
+    itself: ClassVar[list] = []
 
     def __init__(self):
         super().__init__()
@@ -19,8 +26,15 @@ class Watched(nn.Module):
 
     def forward(self, x):
         """Run on one part."""
-        WORK.append((str(x.device), str(self.layers[0].weight.device), x[:, 0].tolist()))
+        type(self).work.append((str(x.device), str(self.layers[0].weight.device), x[:, 0].tolist()))
         return self.layers(x) + self.shift
+
+    def _apply(self, *arguments, **keywords):
+        """Be moved."""
+        result = super()._apply(*arguments, **keywords)
+        if self.itself and self.itself[0] is self:
+            self.itself.append(str(self.shift.device))
+        return result
 
 
 CASES = [
@@ -34,27 +48,31 @@ CASES = [
     (2, ["cuda:1", "cuda:0"], 1, "cpu"),
     (0, ["cpu"], 3, "cpu"),
 ]
+DTYPES = [torch.float32, torch.float64, torch.float32, torch.float32, torch.float64]
 
 
-def rows_of(n):
+def rows_of(n, dtype):
     generator = torch.Generator().manual_seed(n)
-    x = torch.randn(n, 3, generator=generator)
+    x = torch.randn(n, 3, generator=generator).to(dtype)
     x[:, 0] = torch.arange(n) / 4
     return x
 
 
-def model_of(training):
-    torch.manual_seed(11)
-    return Watched().train(training)
+def model_of(training, dtype):
+    torch.default_generator.manual_seed(11)
+    return Watched().to(dtype).train(training)
 
 
 def run(student, model, x, devices):
-    """What came out, where the model has run, the model before and after, and where it is then."""
+    """What came out, where a model has run, the model before and after, where it has been and is, and the batch."""
     before = facts(model)
-    WORK.clear()
+    Watched.work.clear()
+    Watched.itself[:] = [model]
     result = student.data_parallel(model, x, devices)
-    work = list(WORK)
-    return result, work, before, facts(model), sorted({str(tensor.device) for tensor in model.state_dict().values()})
+    work, been = list(Watched.work), Watched.itself[1:]
+    Watched.itself.clear()
+    is_on = sorted({str(tensor.device) for tensor in model.state_dict().values()})
+    return result, work, before, facts(model), been, is_on, x
 
 
 def run_from(student, model, x, devices, place):
@@ -67,26 +85,34 @@ def facts(model):
     return [*values, *(f"{name} {module.training}" for name, module in model.named_modules())]
 
 
+@functools.cache
 def answers(submission):
     """Each case with the answer to it."""
-    for number, (accelerators, devices, n, place) in enumerate(CASES):
-        machine = submission.machine(accelerators=accelerators)
-        model = model_of(training=number % 2 == 0)
-        yield devices, n, machine.run(run_from, model, rows_of(n), devices, place)
+    return [answer(submission, case, number) for number, case in enumerate(CASES)]
+
+
+def answer(submission, case, number):
+    accelerators, devices, n, place = case
+    machine = submission.machine(accelerators=accelerators)
+    dtype = DTYPES[number % len(DTYPES)]
+    model, x = model_of(number % 2 == 0, dtype), rows_of(n, dtype)
+    return devices, x, place, machine.run(run_from, model, x, devices, place)
 
 
 def test_result(submission):
-    for devices, n, (result, *_) in answers(submission):
-        expect(result).close_to(model_of(training=False)(rows_of(n)), terms=12).on_device(devices[0])
+    for devices, x, place, (result, *_, after) in answers(submission):
+        wanted = model_of(False, x.dtype)(x).detach()
+        expect(result).has_dtype(x.dtype).close_to(wanted, terms=12).on_device(devices[0])
+        expect(after, "batch after the call", "调用之后的批次").on_device(place).equals(x)
 
 
 def test_split(submission):
-    for devices, n, (_, work, *_) in answers(submission):
+    for devices, x, _, (_, work, *_) in answers(submission):
+        n = len(x)
         parts = [(data, weights, rows) for data, weights, rows in work if rows]
         places = [str(device) for device in devices]
-        expect(all(data == weights for data, weights, _ in parts), "replica beside its data", "副本与数据同处").equals(
-            True
-        )
+        beside = all(data == weights for data, weights, _ in parts)
+        expect(beside, "replica beside its data", "副本与数据同处").equals(True)
         expect(len({data for data, *_ in parts}), "number of devices at work", "工作的设备个数").equals(
             min(n, len(devices))
         )
@@ -98,7 +124,9 @@ def test_split(submission):
 
 
 def test_model_stays(submission):
-    for devices, _, (result, _, before, after, places) in answers(submission):
+    for devices, _, _, (result, _, before, after, been, is_on, _) in answers(submission):
+        home = str(torch.device(devices[0]))
         expect(result).is_tensor()
         expect(after, "model afterwards", "之后的模型").equals(before)
-        expect(places in (["cpu"], [str(devices[0])]), "device of the model", "模型所在的设备").equals(True)
+        expect(is_on in (["cpu"], [home]), "device of the model", "模型所在的设备").equals(True)
+        expect(set(been) <= {"cpu", home}, "way of the model over devices", "模型经过的设备").equals(True)

@@ -1,6 +1,7 @@
 """parallel/network-partition: two modules on a device each, one network."""
 
 import copy
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -11,9 +12,20 @@ PLACES = [("cuda:0", "cuda:1"), ("cuda:1", "cuda:0"), ("cuda:1", "cpu"), ("cpu",
 INPUTS = ["cpu", "cuda:0", "cuda:1"]
 
 
+class Noted(nn.Tanh):
+    """Notes where it runs; at the class, which stays the same where the grader's other names are sent anew."""
+
+    seen: ClassVar[list] = []
+
+    def forward(self, x):
+        """Run on an activation."""
+        type(self).seen.append(str(x.device))
+        return super().forward(x)
+
+
 def parts(generator, *, norm=False):
-    first = nn.Sequential(nn.Linear(3, 4), *([nn.BatchNorm1d(4)] if norm else []), nn.Tanh())
-    second = nn.Linear(4, 2)
+    first = nn.Sequential(nn.Linear(3, 4), *([nn.BatchNorm1d(4)] if norm else []), Noted())
+    second = nn.Sequential(nn.Linear(4, 2), Noted())
     for parameter in (*first.parameters(), *second.parameters()):
         nn.init.uniform_(parameter, -1, 1, generator=generator)
     return first, second
@@ -35,10 +47,13 @@ def built(student, first, second, places):
 
 def test_placed(submission, generator):
     first, second = parts(generator, norm=True)
+    first[1].eval()
     found = submission.machine(accelerators=2).run(built, first, second, PLACES)
     for names, (one, other) in zip(PLACES, found, strict=True):
-        expect(one, "first module", "第一个模块").on_device(names[0])
-        expect(other, "second module", "第二个模块").on_device(names[1])
+        for observed, given, name in ((one, first, names[0]), (other, second, names[1])):
+            expect(observed, "module", "模块").on_device(name)
+            modes = {key: module.training for key, module in given.named_modules()}
+            expect(observed.training, "mode of a module", "模块的模式").equals(modes)
 
 
 def count_parameters(student, first, second, places):
@@ -59,13 +74,21 @@ def test_registered(submission, generator):
 
 
 def applied(student, parts, x, places, inputs):
-    """The result for an input on each device, for each pair of devices."""
+    """The result for an input on each device and where the parts ran, for each pair of devices."""
     found = []
+    Noted.seen.clear()
     for number, names in enumerate(places):
         one, other = copy.deepcopy(parts)
         net = student.TwoDeviceNet(one, other, devices(names, number % 2))
-        found.append([net(x.to(device)) for device in inputs])
+        found.append([(net(x.to(device)), forgotten()) for device in inputs])
     return found
+
+
+def forgotten():
+    """The devices that were noted, from the first on, which are then forgotten."""
+    seen = list(dict.fromkeys(Noted.seen))
+    Noted.seen.clear()
+    return seen
 
 
 def test_result(submission, generator):
@@ -75,8 +98,9 @@ def test_result(submission, generator):
         wanted = second(first(x)).detach()
         found = submission.machine(accelerators=2).run(applied, (first, second), x, PLACES, INPUTS)
         for names, results in zip(PLACES, found, strict=True):
-            for result in results:
+            for result, seen in results:
                 expect(result).close_to(wanted, terms=12).on_device(names[1]).has_dtype(torch.float32)
+                expect(seen, "list of devices at work", "工作设备的列表").equals(list(dict.fromkeys(names)))
 
 
 def trained(student, parts, x, cotangent, places):

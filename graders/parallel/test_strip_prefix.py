@@ -12,7 +12,7 @@ KEYS = [
     ["module.weight", "bias", "module.module.scale"],
     ["z.weight", "module.b", "module.a", "a.module.c"],
     ["modules.weight", "module", "module_.x", "xmodule.y", "module.odule.m", "module.module.module.deep"],
-    ["0.weight", "0.bias"],
+    ["0.weight", "Module.bias", "MODULE.scale"],
     [],
 ]
 TENSORS = [torch.ones(2, 3), torch.arange(4), torch.tensor(1.5), torch.zeros(0), torch.ones(3, 2).t(), torch.ones(1)]
