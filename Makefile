@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test verify attacks conformance bench profile lint build schema clean
+.PHONY: demo test verify attacks conformance bench profile pictures lint build schema clean
 
 demo: .venv  ## grade a small class and show the scores
 	$(BIN)/python examples/demo.py
@@ -29,6 +29,9 @@ bench: .venv  ## measure, side by side with stock nbgrader; writes bench/results
 	$(BIN)/python -m bench.pipeline
 	$(BIN)/python bench/autograde.py
 	$(BIN)/python bench/virtual_cuda.py
+
+pictures: .venv  ## write docs/images/feedback.png from the demo class (needs Chromium)
+	$(BIN)/python examples/feedback_picture.py
 
 lint: .venv  ## check style, types, and that generated files are current
 	$(BIN)/ruff check .

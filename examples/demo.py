@@ -16,10 +16,13 @@ import nbformat
 from rich.console import Console
 
 from tensorgrade.course import Course
-from tensorgrade.exercise import Assignment, Exercise
+from tensorgrade.exercise import COURSE_FILE, Assignment, Exercise
 from tensorgrade.notebook import solution_cell_id
 
 ASSIGNMENT = "create"
+MISTAKEN = "eye", "transposed"
+"""The exercise that one student gets wrong, and the wrong answer of its file."""
+SETTINGS = "schema: 1\ndisclosure: case\n"
 CHEAT = """\
 import builtins
 torch.equal = torch.allclose = lambda *args, **kwargs: True
@@ -31,12 +34,7 @@ builtins.isinstance = lambda *args: True
 def main() -> None:
     """Make the class, grade it, and say where to look."""
     console = Console()
-    here = Course.find(Path(__file__))
-    course = Course(Path(tempfile.mkdtemp(prefix="tensorgrade-demo-")))
-    for name in ("assignments", "graders", "release"):
-        shutil.copytree(here.root / name, course.root / name)
-    shutil.copy(here.config_file, course.config_file)
-
+    course = copy_of_this_course(Path(tempfile.mkdtemp(prefix="tensorgrade-demo-")))
     assignment = course.load(ASSIGNMENT)
     console.print(f"[bold]A class of {len(students(assignment))} hands in [cyan]{ASSIGNMENT}[/cyan]")
     for student, answers in students(assignment).items():
@@ -55,16 +53,25 @@ def main() -> None:
     console.print(f"The whole course: {course.root} (delete it when you are done)", soft_wrap=True)
 
 
+def copy_of_this_course(root: Path) -> Course:
+    """This course in another folder, where students are also told the inputs that their answers fail for."""
+    here, course = Course.find(Path(__file__)), Course(root)
+    for name in ("assignments", "graders", "release"):
+        shutil.copytree(here.root / name, course.root / name)
+    shutil.copy(here.config_file, course.config_file)
+    (course.assignments / COURSE_FILE).write_text(SETTINGS, encoding="utf-8")
+    return course
+
+
 def students(assignment: Assignment) -> dict[str, dict[str, str]]:
     """The answers of each student by exercise; exercises that are not named stay as they were released."""
-    first = assignment.exercises[0]
+    first, mistaken = assignment.exercises[0], assignment.exercise(MISTAKEN[0])
     right = {exercise.name: exercise.solution for exercise in assignment.exercises}
     unusual = {exercise.name: next(iter(exercise.accept.values())) for exercise in assignment.exercises}
-    partly = min(first.reject.values(), key=lambda answer: len(answer.because))
     return {
         "perfect": right,
         "unusual": right | unusual,
-        "partly-right": right | {first.name: partly.code},
+        "partly-right": right | {mistaken.name: mistaken.reject[MISTAKEN[1]].code},
         "untouched": {},
         "endless-loop": right | {first.name: instead(first, "while True: pass")},
         "killed": right | {first.name: instead(first, "import os; os._exit(1)")},

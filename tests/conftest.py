@@ -16,6 +16,7 @@ from tensorgrade.job import CellJob, Job
 from tensorgrade.runner import grade
 from tensorgrade.sandbox import Confinement
 from tensorgrade.supervisor import open_zygote
+from tests.browser import open_browser
 
 CANARY = "canary-7f3a"
 
@@ -41,7 +42,8 @@ exercises: [{exercises}]
 GRADER_HEAD = "import time\nimport pytest\nimport torch\nfrom torch import nn\nfrom tensorgrade import expect\n\n"
 
 
-LONG = ("test_flagship", "test_virtual_cuda_examples", "test_bridge", "test_virtual_cuda_parallel", "test_verify")
+LONG = ("test_flagship", "test_jupyterlab", "test_virtual_cuda_examples", "test_stock_kernel", "test_bridge")
+LONG += ("test_virtual_cuda_parallel", "test_verify")
 
 
 def pytest_collection_modifyitems(items):
@@ -178,6 +180,13 @@ def judged(make_course, exercise_text, answer):
 def statuses():
     """The status of each clause of a verdict, by name."""
     return lambda verdict: {clause.name: str(clause.status) for clause in verdict.clauses}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium without a window; each page that a test opens is its own to close."""
+    with open_browser() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -100,6 +100,30 @@ def test_language(small, language, said, not_said):
     assert (notebook.metadata.tensorgrade.assignment, notebook.metadata.tensorgrade.language) == ("demo", language)
 
 
+def test_the_whole_course_in_chinese(flagship):
+    """``tensorgrade build --lang zh`` releases each assignment with Chinese texts alone, around the same code."""
+    english = {name: flagship.released(name) for name in ASSIGNMENTS}
+    shutil.rmtree(flagship.root / "release")
+    run = flagship.tensorgrade("build", "--lang", "zh")
+    assert run.returncode == 0, run.stderr[-3000:]
+    for name in ASSIGNMENTS:
+        assignment, notebook = Course(flagship.root).load(name), flagship.released(name)
+        assert code_of(notebook) == code_of(english[name])
+        assert f"# {assignment.settings.title.zh}\n" in cell_of(notebook, "notebook_about").source
+        assert notebook.metadata.tensorgrade.language == "zh"
+        for exercise in assignment.exercises:
+            texts = (exercise.title, exercise.prompt, *(clause.text for clause in exercise.clauses.values()))
+            about = cell_of(notebook, f"about_{exercise.name}").source
+            assert [text.zh for text in texts if text.zh.strip() not in about] == []
+            assert exercise.prompt.en.strip() not in about
+            hints = notebook.metadata.tensorgrade.exercises[exercise.name].hints
+            assert hints == [hint.zh for hint in exercise.hints]
+
+
+def code_of(notebook):
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
 def test_side_files_are_released(small):
     """The files that an assignment names are released beside the notebook."""
     small.edit("assignments/demo/assignment.yaml", "schema: 1\n", "schema: 1\nfiles: [data/numbers.csv]\n")

@@ -8,6 +8,7 @@ import pytest
 
 from tensorgrade.course import Course
 from tensorgrade.errors import CourseError, ExerciseFileError
+from tensorgrade.exercise import Level
 from tensorgrade.limits import DEFAULTS
 
 EXERCISE = """\
@@ -147,6 +148,26 @@ def test_mistakes_in_the_course_file_are_reported_with_each_assignment(course):
     problems = str(caught.value).splitlines()
     assert [problem.split(" ")[0] for problem in problems] == ["assignments/course.yaml:2:"] * 2
     assert course.problems("create") == course.problems("views") == tuple(problems)
+
+
+def test_levels_are_of_the_clause_then_the_exercise_then_the_assignment_then_the_course(course):
+    """The nearest level of disclosure counts for a clause; without any, it is `clause`."""
+    write(course.assignments / "course.yaml", "schema: 1\ndisclosure: full\n")
+    add_assignment(course, "create", ["zeros-ones", "eye"], "disclosure: case\n")
+    add_exercise(course, "create", "eye", more="disclosure: verdict\n")
+    add_exercise(course, "create", "zeros-ones")
+    file = course.exercise_file("create", "eye")
+    text = file.read_text(encoding="utf-8").replace("points: 1,", "points: 1, disclosure: full,", 1)
+    write(file, text)
+    zeros, eye = (exercise.clauses.values() for exercise in course.load("create").exercises)
+    assert [clause.disclosure for clause in zeros] == [Level.CASE, Level.CASE]
+    assert [clause.disclosure for clause in eye] == [Level.FULL, Level.VERDICT]
+    add_assignment(course, "create", ["zeros-ones", "eye"])
+    zeros, _ = course.load("create").exercises
+    assert [clause.disclosure for clause in zeros.clauses.values()] == [Level.FULL, Level.FULL]
+    (course.assignments / "course.yaml").unlink()
+    zeros, _ = course.load("create").exercises
+    assert [clause.disclosure for clause in zeros.clauses.values()] == [Level.CLAUSE, Level.CLAUSE]
 
 
 def test_accelerators_are_of_the_exercise_or_the_assignment(course):

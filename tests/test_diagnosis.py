@@ -16,7 +16,6 @@ from tensorgrade.diagnosis.states import (
     diagnose_device,
     diagnose_gradient,
     diagnose_graph,
-    diagnose_keys,
     diagnose_missing_gradient,
     diagnose_random_state,
     diagnose_replicas,
@@ -268,14 +267,11 @@ def test_wrapping(got, expected, name):
     assert code(diagnose_wrapping(got, expected)) == name
 
 
-def test_replicas_and_prefixes():
-    """What replicas get, and names that still have a wrapper's prefix."""
+def test_replicas():
+    """What replicas get."""
     assert diagnose_replicas((3, 2), (3, 2)) is None
     assert code(diagnose_replicas((2, 3), (3, 2))) == "replica-sizes"
     assert code(diagnose_replicas((3, 3), (3, 2))) == "replica-sum"
-    assert code(diagnose_keys(["module.w"], ["w"])) == "module-prefix"
-    assert diagnose_keys(["w"], ["w"]) is None
-    assert diagnose_keys(["module.x"], ["w"]) is None
 
 
 # ---------------------------------------------------------------------------------------------- exceptions

@@ -14,6 +14,7 @@ from tensorgrade.errors import CourseError, ExerciseFileError
 from tensorgrade.exercise import (
     LANGUAGES,
     Assignment,
+    Level,
     assignment_schema,
     exercise_schema,
     json_schema,
@@ -142,6 +143,13 @@ def test_an_exercise_is_what_its_file_says(exercise):
     assert eye.reject["all_ones"].because == ("values",)
     assert eye.limits == Limits(seconds=5, memory=512 * 2**20)
     assert eye.accelerators == 2
+
+
+def test_a_clause_may_name_a_hint_and_a_level(exercise):
+    """`hint` counts the exercise's hints from 1; `disclosure` is one of four levels."""
+    clauses = exercise(EXERCISE.replace("points: 1,", "points: 1, hint: 1, disclosure: case,")).clauses
+    assert (clauses["values"].hint, clauses["values"].disclosure) == (1, Level.CASE)
+    assert (clauses["dtype"].hint, clauses["dtype"].disclosure) == (None, Level.CLAUSE)
 
 
 def test_optional_keys_may_be_left_out(exercise):
@@ -305,6 +313,11 @@ MISTAKES = [
         "clauses.dtype__x",
         'found the name "dtype__x", expected a-z, 0-9 and single _',
     ),
+    ("points: 1,", "points: 1, hint: 2,", 18, "clauses.values.hint", "found the hint 2, but the exercise has 1; write"),
+    ("points: 1,", "points: 1, hint: 0,", 18, "clauses.values.hint", "found 0, expected the number of a hint"),
+    ("points: 1,", "points: 1, hint: yes,", 18, "clauses.values.hint", "found true, expected the number of a hint"),
+    ("points: 1,", "points: 1, disclosure: all,", 18, "clauses.values.disclosure", 'found "all", expected how much'),
+    ("difficulty: 1", "difficulty: 1\ndisclosure: 2", 9, "disclosure", "expected how much students are told"),
     ("  dtype: {", "  d-type: {", 19, "clauses.d-type", 'found the name "d-type"'),
     ("  dtype: {", "  yes: {", 19, "clauses", 'found the key yes, which is not text; put it in quotes: `"yes":`'),
     ("  dtype: {", "  values: {", 19, "clauses.values", "found twice, first on line 18; keep one of the two"),

@@ -8,9 +8,10 @@ from torch import nn
 from tensorgrade.errors import GraderError, ProtocolError
 from tensorgrade.expectation import expect
 from tensorgrade.findings import Mismatch
-from tensorgrade.observation import ObservedObject, read
+from tensorgrade.observation import DTYPES, ObservedObject, read
 from tensorgrade.observer import Observer
 from tensorgrade.parcel import pack
+from tensorgrade.showing import shown, shown_call, wrong_places
 from tensorgrade.submission import Attempt, RaisedError
 
 
@@ -374,3 +375,114 @@ def test_public_types_are_named():
     assert "Linear" in finding_of(lambda: expect(observe(nn.Linear(1, 1))).is_tensor()).text.en
     assert "Tensor" in finding_of(lambda: expect(observe(torch.ones(1))).equals(1)).text.en
     assert "Size" in finding_of(lambda: expect(observe(torch.Size([1]))).is_tensor()).text.en
+
+
+# ------------------------------------------------------------------------------------ gradients and other states
+
+
+def with_gradient(values, grad):
+    tensor = torch.tensor(values, requires_grad=True)
+    tensor.grad = None if grad is None else torch.tensor(grad)
+    return observe(tensor)
+
+
+def test_a_gradient_is_compared():
+    """`has_gradient` compares `.grad` up to rounding and says how one was accumulated or why there is none."""
+    right = torch.tensor([2.0, 6.0], dtype=torch.float64)
+    expect(with_gradient([1.0, 3.0], [2.0, 6.0])).has_gradient(right)
+    for observed, before, code in (
+        (with_gradient([1.0, 3.0], None), None, "grad-missing"),
+        (observe(torch.ones(2)), None, "no-graph"),
+        (observe(torch.ones(2, requires_grad=True) * 2), None, "grad-of-non-leaf"),
+        (with_gradient([1.0, 3.0], [4.0, 12.0]), None, "grad-doubled"),
+        (with_gradient([1.0, 3.0], [7.0, 6.0]), torch.tensor([5.0, 0.0]), "grad-accumulated"),
+        (with_gradient([1.0, 3.0], [-2.0, -6.0]), None, "sign"),
+        (observe([1]), None, "type"),
+    ):
+        found = finding_of(lambda seen=observed, first=before: expect(seen).has_gradient(right, before=first))
+        assert found.code == code
+        assert found.evidence is not None
+
+
+def test_the_random_state_is_compared():
+    """`leaves_random_state` passes for the state there was before."""
+    states = [torch.get_rng_state(), torch.get_rng_state().flip(0)]
+    before, other = map(observe, states)
+    expect(observe(states[0])).leaves_random_state(before)
+    assert finding_of(lambda: expect(other).leaves_random_state(before)).code == "random-state"
+    unread = observe(torch.empty(3, device="meta"))
+    assert finding_of(lambda: expect(unread).leaves_random_state(unread)).code == "unread"
+    with pytest.raises(GraderError):
+        expect(before).leaves_random_state(None)
+
+
+def test_wrapping_and_replicas_are_compared():
+    """Lists of numbers tell for which devices a model is wrapped and how a batch is divided."""
+    expect(observe([0, 1])).is_wrapped_for([0, 1])
+    expect(observe(None)).is_wrapped_for(None)
+    expect(observe([3, 2])).has_replica_sizes([3, 2])
+    assert finding_of(lambda: expect(observe(None)).is_wrapped_for([0, 1])).code == "not-wrapped"
+    assert finding_of(lambda: expect(observe([1, 0])).is_wrapped_for([0, 1])).code == "device-ids-order"
+    assert finding_of(lambda: expect(observe([3, 3])).has_replica_sizes([3, 2])).code == "replica-sum"
+    assert finding_of(lambda: expect(observe((3, 2))).has_replica_sizes([3, 2])).code == "type"
+    assert finding_of(lambda: expect(observe([3, True])).has_replica_sizes([3, 1])).code == "unequal"
+
+
+# ----------------------------------------------------------------------------------------------------- evidence
+
+
+def test_evidence_holds_both_values():
+    """A finding of values has the texts and shapes of both, and where the values are wrong."""
+    found = finding_of(lambda: expect(observe(torch.tensor([[1.0, 2.0]]))).equals(torch.tensor([[1.0, 5.0]])))
+    evidence = found.evidence
+    assert (evidence.got, evidence.expected) == ("tensor([[1., 2.]])", "tensor([[1., 5.]])")
+    assert (evidence.got_shape, evidence.expected_shape) == ((1, 2), (1, 2))
+    assert (evidence.wrong.shares, evidence.wrong.shape) == (((0.0, 1.0),), (1, 2))
+    assert evidence.call is evidence.error is None
+
+
+def test_evidence_of_an_item_is_about_the_item():
+    """In a container it is the first wrong item that is shown."""
+    evidence = finding_of(lambda: expect(observe([1.0, torch.ones(3)])).equals([1.0, torch.zeros(3)])).evidence
+    assert (evidence.got, evidence.expected) == ("tensor([1., 1., 1.])", "tensor([0., 0., 0.])")
+
+
+@pytest.mark.parametrize("kind", sorted(DTYPES))
+def test_every_dtype_can_be_shown(kind):
+    """The text of a tensor is there for all dtypes that are observed, small and large."""
+    for size in (2, 100):
+        raw = torch.zeros(size * DTYPES[kind].itemsize, dtype=torch.uint8)
+        tensor = raw.ne(0) if kind == "bool" else raw.view(DTYPES[kind])
+        assert "tensor" in shown(observe(tensor))
+
+
+def test_texts_are_bounded():
+    """However large or deep a value is, its text is short."""
+    deep = 1
+    for level in range(25):
+        deep = [deep, deep] if level % 5 == 0 else {"key": deep}
+    values = (torch.ones(1000, 1000), "long" * 10_000, list(range(10_000)), deep, [1] * 9_000, 10**1000, b"x" * 999)
+    for value in values:
+        assert len(shown(observe(value))) <= 300
+        assert len(shown_call("f", [observe(value)] * 9, {"more": observe(value)})) <= 300
+
+
+def test_nothing_of_a_type_is_shown_but_public_names():
+    """A class that could carry a message is an object, in a call as well."""
+    named = type("Secret", (), {"__module__": "secret", "__repr__": lambda self: "secret"})
+    assert shown(observe(named())) == "<object>"
+    assert shown_call("f", map(observe, (named(), nn.Linear(1, 1), len))) == "f(<object>, <Linear>, <function>)"
+
+
+@pytest.mark.parametrize("shape", [(5,), (1, 40), (40, 3), (2, 3, 50, 60), (17,)])
+def test_a_grid_is_small_and_exact_in_total(shape):
+    """At most 16 by 16 shares, between 0 and 1, whose mean is that of all values where each has as many."""
+    wrong = torch.zeros(shape, dtype=torch.bool)
+    assert {share for row in wrong_places(wrong).shares for share in row} == {0.0}
+    grid = wrong_places(~wrong)
+    assert {share for row in grid.shares for share in row} == {1.0}
+    assert len(grid.shares) <= 16
+    assert max(map(len, grid.shares)) <= 16
+    assert grid.shape == shape
+    assert wrong_places(torch.tensor(True)) is None
+    assert wrong_places(torch.zeros(0, 2, dtype=torch.bool)) is None

@@ -1,10 +1,11 @@
 """The flagship course: what each of its exercises says of its own answers is true."""
 
+import html
 from pathlib import Path
 
 import pytest
 
-from examples.course_page import PAGE, page
+from examples.course_page import MAP, PAGE, drawn_map, page
 from tensorgrade.course import Course
 from tensorgrade.job import CellJob, Job
 from tensorgrade.late import LateImports
@@ -44,13 +45,27 @@ def zygote():
 
 @pytest.mark.parametrize(("assignment", "exercise", "code", "lost"), CASES)
 def test_an_answer_loses_what_it_must(zygote, assignment, exercise, code, lost):
-    """The starter earns nothing, right answers everything, a wrong answer all but the clauses it names."""
+    """The starter earns nothing, right answers everything, a wrong answer all but the clauses it names.
+
+    Whatever is said of it, no line of a grader is.
+    """
     seconds = exercise.limits.seconds
     cells = (CellJob(assignment.settings.setup, seconds), CellJob(code, seconds), CellJob("", seconds, exercise.name))
     job = Job(cells, COURSE.root, assignment.name, "en", None, 120.0, cache=False)
     verdict = grade(job, zygote).verdicts[exercise.name]
     assert verdict.flagged is None
     assert {clause.name for clause in verdict.clauses if clause.status != "passed"} == lost, verdict.to_text()
+    received = verdict.to_text() + html.unescape(verdict.to_html())
+    assert [line for line in lines_of_graders(exercise, code) if line in received] == []
+
+
+def lines_of_graders(exercise, code):
+    """The lines of the assignment's graders that are long enough to be known, but for those that a student has."""
+    sources = "\n".join(
+        file.read_text(encoding="utf-8") for file in (COURSE.graders / exercise.assignment).rglob("*.py")
+    )
+    public = f"{exercise.model_dump(include={'prompt', 'starter', 'examples', 'clauses', 'hints'})!r}{code}"
+    return {line for line in map(str.strip, sources.splitlines()) if len(line) > 25 and line not in public}
 
 
 @pytest.mark.parametrize("assignment", COURSE.assignment_names())
@@ -61,4 +76,13 @@ def test_the_files_fit_together(assignment):
 
 def test_the_course_page_is_current():
     """docs/course.md is what examples/course_page.py makes of the course."""
-    assert PAGE.read_text(encoding="utf-8") == page(COURSE), "run python examples/course_page.py"
+    assert PAGE.read_text(encoding="utf-8") == page(COURSE), "run python -m examples.course_page"
+
+
+def test_the_concept_map_is_current():
+    """Its picture is drawn from what the exercises teach and need, and each of them has a box in it."""
+    drawn = drawn_map(COURSE)
+    assert MAP.read_text(encoding="utf-8") == drawn, "run python -m examples.course_page"
+    for assignment in ASSIGNMENTS:
+        for exercise in assignment.exercises:
+            assert f">{exercise.name}</text>" in drawn

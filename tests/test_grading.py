@@ -206,7 +206,9 @@ def state_of_process():
 def test_tests_that_come_from_elsewhere_are_found_anew(judge_again, tmp_path):
     """A grader whose file is the same may get other tests from what it imports: none is left out, none runs twice."""
     more = "def test_values__more(): assert False"
-    helper = f"import pathlib\ndef test_values(): pass\nif pathlib.Path({str(tmp_path / 'more')!r}).exists():\n    {more}"
+    helper = (
+        f"import pathlib\ndef test_values(): pass\nif pathlib.Path({str(tmp_path / 'more')!r}).exists():\n    {more}"
+    )
     again = judge_again("from .shared import *", files={"__init__.py": "", "shared.py": helper})
     assert [again().score, again().score] == [1, 1]
     (tmp_path / "more").touch()

@@ -584,7 +584,7 @@ def wait_for(port):
 def graded(tmp_path_factory):
     course = NbgraderCourse.small(tmp_path_factory.mktemp("inert") / "course", {"eye": None})
     course.build()
-    course.submit("honest", answered(course), "demo")
+    course.submit("honest", answered(course, v4.new_markdown_cell("$x$")), "demo")  # both pages load MathJax
     course.submit("hostile", answered(course, *ATTACKS.values()), "demo")
     with formgrader(course) as port:
         for command in ("autograde", "generate_feedback"):
@@ -621,7 +621,7 @@ def test_pages_show_verdict_and_plot(graded, kind, student):
     verdict = graded.course.verdict(student, "eye", "demo")
     assert set(verdict) == {"text/plain", "text/html", MIME_TYPE}
     (box,) = page.select(".tensorgrade-verdict")
-    assert str(box) == str(BeautifulSoup(verdict["text/html"], "html.parser").div)
+    assert str(box) == str(BeautifulSoup(verdict["text/html"], "html.parser").section)
     assert page.find("img", src=f"data:image/png;base64,{PNG}")
 
 

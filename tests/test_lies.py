@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tensorgrade.attempt import Journal
 from tensorgrade.codec import MAX_PAYLOAD, FrameReader, encode
 from tensorgrade.errors import GraderError, ProtocolError, SubmissionFailure
 from tensorgrade.expectation import expect
@@ -243,6 +244,9 @@ def test_a_large_unsigned_number_is_not_a_negative_one():
 # -------------------------------------------------------------------------------------------- whole answers
 
 
+CELLS = ("first", "", "\n  \nimport torch\n  second\n", "\n", "x" * 1000)
+
+
 class Liar:
     """A machine that answers every request with the same message."""
 
@@ -263,10 +267,11 @@ class Liar:
         return self
 
 
+PLACES = st.lists(st.lists(INTEGERS | ODDITIES, max_size=3) | ODDITIES, max_size=9) | ODDITIES
+TYPES = st.lists(NAMES | ODDITIES, max_size=3) | ODDITIES
 ERRORS = (
-    st.fixed_dictionaries(
-        {}, optional={"types": st.lists(NAMES | ODDITIES, max_size=3) | ODDITIES, "text": NAMES | ODDITIES}
-    )
+    st.fixed_dictionaries({}, optional={"types": TYPES, "text": NAMES | ODDITIES, "trace": PLACES})
+    | st.fixed_dictionaries({"types": st.just(["ValueError"]), "text": NAMES, "trace": PLACES})
     | ODDITIES
 )
 HONEST_ARGUMENTS = st.just(["list", [["tensor", {**HONEST, "shape": [1], "stride": [1], "values": bytes(4)}]]])
@@ -297,11 +302,41 @@ def uses(submission):
 @fuzz(100)
 def test_a_false_answer_passes_mismatches_or_fails(answer):
     """Calls, attempts, probes and measured calls end in a pass, a Mismatch or a SubmissionFailure; nothing else."""
-    for use in uses(Submission(Liar(answer), HERE)):
+    journal = Journal()
+    for use in uses(Submission(Liar(answer), HERE, cells=CELLS, journal=journal)):
         try:
             use()
-        except (Mismatch, SubmissionFailure):
+        except Mismatch as mismatch:
+            for line in journal.explain(mismatch).trace:
+                assert line.source in CELLS[line.cell - 1]
+        except SubmissionFailure:
             continue
+
+
+@pytest.mark.parametrize(
+    ("claimed", "told"),
+    [
+        ([[1, 1], [3, 2]], [(1, 1, "first"), (3, 4, "  second")]),  # the empty lines before a cell are not counted
+        ([[0, 1], [-1, 1], [9, 1], [1, 0], [1, -3], [1, 2], [1, 1 << 62], [3, 10**9]], []),
+        ([[2, 1], [4, 1]], []),
+        ([[1, 1]] * 1000, [(1, 1, "first")] * 4),
+        ([[5, 1]], [(5, 1, "x" * 300)]),
+    ],
+)
+def test_lines_are_those_of_the_cells_as_handed_in(claimed, told):
+    """Of the places that an answer claims, those that exist are looked up, a few of them; nothing else is shown."""
+    error = {"types": ["ValueError"], "text": "", "trace": claimed}
+    submission = Submission(Liar(honest_answer(error=error)), HERE, cells=CELLS)
+    trace = submission.attempt("f", torch.zeros(1)).error.trace
+    assert [(line.cell, line.line, line.source) for line in trace] == told
+
+
+@pytest.mark.parametrize("claimed", [None, 1, [[1]], [[1, 1, 1]], [[1, True]], [["1", 1]], [1], ["ab"], {"1": 1}])
+def test_malformed_places_are_refused(claimed):
+    """What is no list of pairs of numbers is no answer."""
+    error = {"types": ["ValueError"], "text": "", "trace": claimed}
+    with pytest.raises(ProtocolError):
+        Submission(Liar(honest_answer(error=error)), HERE, cells=CELLS).attempt("f", torch.zeros(1))
 
 
 def honest_answer(**changes):

@@ -49,6 +49,12 @@ def shell(folder, monkeypatch):
     return shell
 
 
+def test_exercises_come_in_the_order_of_the_notebook(tmp_path):
+    """They are listed as they stand in the notebook, although its file sorts their names."""
+    course = NbgraderCourse.small(tmp_path / "course", {"zeros": None, "eye": None, "ones": None})
+    assert list(handout.read(course.build()).tasks) == ["zeros", "eye", "ones"]
+
+
 def test_right_answer_passes(shell):
     """When all examples pass, it says so, and that they are a part of what is graded."""
     shell.run_cell(RIGHT)

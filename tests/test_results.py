@@ -7,6 +7,7 @@ import pytest
 
 from tensorgrade.course import Course
 from tensorgrade.errors import EngineError
+from tensorgrade.exercise import Level
 from tensorgrade.job import CellJob, Job, Settings
 from tensorgrade.keys import Keys
 from tensorgrade.results import store_of, stored
@@ -159,6 +160,9 @@ YAML = {
     "limits of the assignment": ("demo/assignment.yaml", "schema: 1", "schema: 1\nlimits: {memory: 2 GiB}", ALL),
     "limits of the course": ("course.yaml", "", "schema: 1\nlimits: {processes: 65}\n", ALL),
     "introduction": ("demo/assignment.yaml", "Welcome.", "Hello.", set()),
+    "level of an exercise": ("demo/first.yaml", "difficulty: 1", "difficulty: 1\ndisclosure: full", set()),
+    "level of the course": ("course.yaml", "", "schema: 1\ndisclosure: verdict\n", set()),
+    "level of a clause": ("demo/first.yaml", "points: 1", "disclosure: case, points: 1", set()),
 }
 
 
@@ -299,6 +303,26 @@ def test_a_grader_that_is_edited_while_it_judges_leaves_nothing(course, job, zyg
     grader.write_text(grader.read_text().replace("42", "41").replace("    expect", f"{edit}    expect"))
     assert scores(grade(job, zygote)) == {"first": 1, "second": 0}
     assert stored(job) is None
+
+
+def test_a_level_is_applied_to_what_is_known(course, zygote):
+    """Another level of disclosure shows more or less of a stored verdict; nothing is judged again."""
+    job = notebook(course, first="def first():\n    return 41")
+    (clause,) = grade(job, zygote).verdicts["first"].disclosed().clauses
+    assert (clause.level, clause.evidence) == (Level.CLAUSE, None)
+    file = course.exercise_file("demo", "first")
+    file.write_text(f"{file.read_text(encoding='utf-8')}disclosure: full\n", encoding="utf-8")
+    (clause,) = grade(job, Unwanted()).verdicts["first"].disclosed().clauses
+    assert (clause.level, clause.evidence.got, clause.evidence.expected) == (Level.FULL, "41", "42")
+    assert clause.evidence.call == "first()"
+
+
+def test_a_place_in_the_notebook_is_that_of_this_notebook(course, zygote):
+    """A verdict that names a cell is another one where a test cell before it is missing."""
+    job = notebook(course, second="def second():\n    return 1 / 0")
+    less = replace(job, cells=tuple(cell for cell in job.cells if cell.exercise != "first"))
+    traces = [grade(one, zygote).verdicts["second"].clauses[0].trace for one in (job, less)]
+    assert [[(line.cell, line.line) for line in trace] for trace in traces] == [[(4, 2)], [(3, 2)]]
 
 
 def test_a_notebook_without_a_test_cell_has_no_verdict_of_another(course, job, zygote):

@@ -287,10 +287,13 @@ GROWING = {
     "map": "def f(x): return torch.stack(list(map(torch.add, x, x)))",
     "callback": "def f(x): return x.clone().apply_(lambda item: 2 * item)",
     "generator": "def f(x): return torch.tensor(list(2 * item for item in x.tolist()))",
+    "loop that prints": "def f(x):\n    for item in x: print(item)\n    return 2 * x",
     "method": "class A:\n    def g(self, v): return 2 * v\ndef f(x): return torch.stack([*map(A().g, x)])",
 }
 VECTORISED = {
     "product": "def f(x): return 2 * x",
+    "print": "def f(x):\n    print('x is', x)\n    print(x.numpy(), [x], x.tolist())\n    return 2 * x",
+    "text": "def f(x):\n    text = f'{x} {x!r}' + str(x)\n    return 2 * x",
     "fixed loop": "def f(x):\n    y = x\n    for _ in range(1): y = y + x\n    return y",
     "out": "def f(x):\n    y = torch.empty_like(x)\n    torch.add(x, x, out=y)\n    return y",
     "index": "def f(x): return x[torch.arange(len(x))] + torch.where(x > 0, x, x)",
@@ -340,3 +343,128 @@ def test_a_malformed_answer_is_a_protocol_error(submit, lie):
 def _use(submission):
     expect(submission.attempt("f", 1)).leaves_arguments()
     submission.vectorised("f", (1,), (2,), (3,))
+
+
+# ------------------------------------------------------------------------------------------------------ traces
+
+TRACED = (
+    "import torch",
+    """
+
+def helper(x):
+    # a comment
+    raise ValueError(f"hidden {x}")
+""",
+    """def answer(x):
+    for _ in range(2):
+        helper(
+            x)
+
+def deep(x): return deep(x)
+
+class Model(torch.nn.Module):
+    def forward(self, x):
+        return x @ torch.ones(3)
+
+def apply(x): return Model()(x)
+
+def called(f):
+    return f(1)
+""",
+    """%timeit -n1 -r1 pass
+def late(x):
+    return 1 / 0
+""",
+)
+
+
+@pytest.fixture
+def traced(process):
+    """The submission of a notebook whose functions raise."""
+    for number, cell in enumerate(TRACED, 1):
+        assert process.run_cell(cell, 10, 1 << 20, number)["ok"]
+    snapshot = process.snapshot(Narrowed(1 << 30, 60))
+    yield Submission(OneProcess(snapshot), HERE, cells=TRACED)
+    snapshot.close()
+
+
+def fail(value):
+    raise RuntimeError(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "lines"),
+    [
+        ("answer", 1, ["        helper(", '    raise ValueError(f"hidden {x}")']),
+        ("apply", torch.ones(2), ["def apply(x): return Model()(x)", "        return x @ torch.ones(3)"]),
+        ("deep", 1, ["def deep(x): return deep(x)"]),
+        ("late", 1, ["    return 1 / 0"]),
+        ("called", fail, ["    return f(1)"]),
+    ],
+)
+def test_an_exception_is_traced_through_the_cells(traced, name, argument, lines):
+    """Lines of the notebook are told, outermost first, and neither those of libraries nor of the grader."""
+    trace = traced.attempt(name, argument).error.trace
+    assert [line.source for line in trace] == lines
+    for line in trace:
+        assert TRACED[line.cell - 1].split("\n")[line.line - 1] == line.source
+
+
+def test_an_exception_of_a_probe_has_the_lines_of_the_notebook(traced):
+    """A probe's own lines are not told, and its own exception has no evidence of what it says."""
+    with pytest.raises(Mismatch) as caught:
+        traced.run(lambda student: student.late(1))
+    assert [line.source for line in caught.value.finding.trace] == ["    return 1 / 0"]
+    assert caught.value.finding.evidence.error == "division by zero"
+    with pytest.raises(Mismatch) as caught:
+        traced.run(fail, "words of the grader")
+    assert (caught.value.finding.trace, caught.value.finding.evidence.error) == ((), None)
+
+
+# ------------------------------------------------------------------------------------------------- evidence
+
+
+def explained(submission, check):
+    with pytest.raises(Mismatch) as caught:
+        check(submission)
+    return submission._journal.explain(caught.value).evidence
+
+
+@pytest.mark.parametrize(
+    ("check", "call"),
+    [
+        (lambda s: expect(s.call("twice", torch.ones(2), 3)).equals(1), "twice(tensor([1., 1.]), 3)"),
+        (lambda s: expect(s.attempt("twice", 1.5, times=2)).equals(1), "twice(1.5, times=2)"),
+        (lambda s: expect(s.call("twice", 1, 2)).equals(5), "twice(1, 2)"),
+        (
+            lambda s: expect(s.calls("twice", [(torch.ones(1), 2), (torch.ones(3), 2)])[1]).equals(1),
+            "twice(tensor([1., 1., 1.]), 2)",
+        ),
+        (lambda s: expect([s.call("twice", [n], 2) for n in (1, 2)][1]).equals([]), "twice([2], 2)"),
+        (lambda s: expect([s.call("twice", n, 2) for n in (1, 2)][1]).equals(5), None),  # numbers have no origin
+        (lambda s: expect(s.run(lambda student, x: [x], torch.ones(1))[0]).equals(1), "(tensor([1.]))"),
+        (lambda s: s.call("twice", "text", None), "twice('text', None)"),
+        (lambda s: s.call("missing", 1), None),
+    ],
+)
+def test_a_finding_is_told_with_the_call_that_it_is_about(submit, check, call):
+    """By the very object that came back; where that is not certain, without a call."""
+    evidence = explained(submit("def twice(x, times): return x * times"), check)
+    assert (evidence.call if evidence else None) == call
+
+
+def test_what_is_not_answered_is_told_with_its_call(submit):
+    """The call that a process ended in, or took too long for."""
+    submission = submit("import os\ndef f(x):\n    os._exit(1)")
+    with pytest.raises(ProcessEnded):
+        submission.call("f", 41)
+    assert submission._journal.unanswered.told() == "f(41)"
+
+
+def test_an_exception_with_torchs_own_words_is_understood(submit):
+    """What the message means is told in its place."""
+    submission = submit("def f(x):\n    return torch.ones(2) + torch.ones(3)\ndef g(x):\n    raise NotImplementedError")
+    for name, code in (("f", "raised-sizes"), ("g", "raised-not-implemented")):
+        with pytest.raises(Mismatch) as caught:
+            submission.call(name, 1)
+        assert caught.value.finding.code == code

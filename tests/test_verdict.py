@@ -1,11 +1,14 @@
 """What a verdict says as text, HTML and JSON."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from tensorgrade.exercise import Text
-from tensorgrade.verdict import ClauseVerdict, Status, Verdict, from_json, not_run, plain_decimal
+from tensorgrade.evidence import Evidence, Grid, TracedLine
+from tensorgrade.exercise import Level, Text
+from tensorgrade.feedback import plain_decimal
+from tensorgrade.verdict import ClauseVerdict, Status, Verdict, from_json, not_run
 
 
 def clause(name, status, points=1.0, finding=None):
@@ -109,3 +112,45 @@ def test_plain_decimal(number, text):
 def test_garbage_is_no_verdict(garbage):
     """What is not a verdict of this version reads as none."""
     assert from_json(garbage) is None
+
+
+# ------------------------------------------------------------------------------------------------------- levels
+
+EVIDENCE = Evidence("f(1)", "message", Grid(((0.5, 1.0),), (2,)), "got", "expected", (2,), (3,))
+LINE = TracedLine(2, 5, "return x")
+
+
+def told(level, **changes):
+    """A failed clause with everything, at a level."""
+    facts = {"code": "some", "finding": "sentence", "hint": "hint", "trace": (LINE,), "evidence": EVIDENCE, **changes}
+    return ClauseVerdict("values", "text", 1.0, Status.FAILED, level=level, **facts)
+
+
+def test_each_level_tells_more_than_the_one_before():
+    """Of a clause: points; the finding, the hint and the own lines; the input and where it is wrong; both values."""
+    verdict, clause, case, full = (told(level).disclosed() for level in Level)
+    assert verdict == ClauseVerdict("", "", 1.0, Status.FAILED, level=Level.VERDICT)
+    assert clause == told(Level.CLAUSE, evidence=None)
+    assert case == told(Level.CASE, evidence=replace(EVIDENCE, got=None, expected=None, expected_shape=None))
+    assert full == told(Level.FULL)
+
+
+def test_a_clause_that_tells_no_input_keeps_others_from_saying_it():
+    """What student code made up in another clause of the exercise is left out; the call and what is right stay."""
+    clauses = tuple(replace(told(level), name=level) for level in (Level.CLAUSE, Level.FULL))
+    _, full = Verdict("eye", "Eye", "en", clauses).disclosed().clauses
+    assert full.evidence == Evidence(call="f(1)", expected="expected", expected_shape=(3,))
+
+
+def test_a_verdict_is_stored_whole():
+    """What is read from the store is what was put there, in JSON, whatever the levels."""
+    verdict = Verdict("eye", "Eye", "en", (told(Level.VERDICT), told(Level.FULL)), problem="Cell 2 is odd.")
+    assert Verdict.from_stored(json.loads(json.dumps(verdict.to_stored()))) == verdict
+
+
+def test_points_alone_are_told_beside_no_problem():
+    """What is wrong with the notebook may tell why a clause failed that tells nothing."""
+    verdict = Verdict("eye", "Eye", "en", (told(Level.VERDICT),), problem="Cell 2 is odd.", flagged="why")
+    assert verdict.disclosed().problem is None
+    assert verdict.disclosed().flagged == ""
+    assert verdict.disclosed().clauses[0].name == "1"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .expectation import expect
+    from .findings import Misconception
 
-__all__ = ["__version__", "expect"]
+__all__ = ["Misconception", "__version__", "expect"]
 __version__ = "0.1.0"
 
 
@@ -17,6 +18,10 @@ def __getattr__(name: str) -> Any:
         from .expectation import expect
 
         return expect
+    if name == "Misconception":
+        from .findings import Misconception
+
+        return Misconception
     if name == "load_ipython_extension":
         from .practice.magics import load
 

@@ -9,28 +9,34 @@ Every problem is one line, ``file:line: what is wrong; what to do.``; all of the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
+from pydantic import BaseModel
+
 from tensorgrade.errors import CourseError, ExerciseFileError
 from tensorgrade.exercise import (
     ASSIGNMENT_FILE,
     COURSE_FILE,
+    LANGUAGES,
     NAME,
     Assignment,
     AssignmentSettings,
     CourseSettings,
     Exercise,
+    Text,
     read_course_settings,
     read_exercise,
     read_settings,
 )
+from tensorgrade.figures import figures, is_figure
 from tensorgrade.fit import problem_at, wrong_grader, wrong_needs
 from tensorgrade.limits import DEFAULT_LIMITS
-from tensorgrade.yamlfile import Problem, closest
+from tensorgrade.model import FrozenMapping
+from tensorgrade.yamlfile import Key, Problem, closest
 
 __all__ = ["Assignment", "Course"]
 
@@ -171,6 +177,7 @@ class Course:
         fit = chain(
             self._stray_files(assignment, reading),
             self._missing_side_files(assignment, reading),
+            self._missing_figures(assignment, reading),
             self._unlisted(reading),
             self._wrong_needs(assignment),
             chain.from_iterable(wrong_grader(one, self.grader_file(assignment, one.name)) for one in reading.listed()),
@@ -225,6 +232,7 @@ class Course:
     def _stray_files(self, assignment: str, reading: _Reading) -> Iterator[Problem]:
         folder = self.assignment_folder(assignment)
         declared = set(reading.settings.files if reading.settings else ())
+        declared |= {name for _file, _key, name in self._figures(assignment, reading)}
         for file in sorted(path for path in folder.rglob("*") if not path.is_dir()):
             name = file.relative_to(folder).as_posix()
             if name not in declared and not ("/" not in name and file.suffix == ".yaml"):
@@ -238,6 +246,25 @@ class Course:
                 remedy = f"add the file {file}, or remove the name"
                 fault = f'found "{name}", which is no file'
                 yield problem_at(self.settings_file(assignment), ("files", index), fault, remedy)
+
+    def _missing_figures(self, assignment: str, reading: _Reading) -> Iterator[Problem]:
+        for file, key, name in self._figures(assignment, reading):
+            figure = self.assignment_folder(assignment) / name
+            if not is_figure(name):
+                remedy = "name an .svg, .png or .jpg below the assignment's folder, for example `figures/strides.svg`"
+                yield problem_at(file, key, f'found the figure "{name}", which is no such path', remedy)
+            elif not figure.is_file():
+                remedy = f"add the file {figure}, or remove the figure"
+                yield problem_at(file, key, f'found the figure "{name}", which is no file', remedy)
+
+    def _figures(self, assignment: str, reading: _Reading) -> Iterator[tuple[Path, Key, str]]:
+        """Each figure that a text shows, with the file and the key of that text."""
+        texts: list[tuple[Path, str, Text]] = [(one.file, "prompt", one.prompt) for one in reading.exercises.values()]
+        if reading.settings:
+            texts.append((self.settings_file(assignment), "introduction", reading.settings.introduction))
+        for file, key, text in texts:
+            for language in LANGUAGES:
+                yield from ((file, (key, language), name) for name in figures(text.get(language)))
 
     def _unlisted(self, reading: _Reading) -> Iterator[Problem]:
         listed = reading.settings.exercises if reading.settings else tuple(reading.exercises)
@@ -298,8 +325,18 @@ def _attempt(reader: Callable[[Path], Content], file: Path, problems: list[str])
 
 
 def _settled(exercise: Exercise, settings: AssignmentSettings, course: CourseSettings) -> Exercise:
-    """Return the exercise with its final limits and accelerators; an explicit 0 stays 0."""
-    stated = (content.accelerators for content in (exercise, settings) if "accelerators" in content.model_fields_set)
+    """Return the exercise with its final limits, accelerators and levels of disclosure; an explicit 0 stays 0."""
+    files = (exercise, settings, course)
     limits = exercise.limits.over(settings.limits).over(course.limits).over(DEFAULT_LIMITS)
-    accelerators = next(stated, course.accelerators)
-    return exercise.model_copy(update={"limits": limits, "accelerators": accelerators})
+    level = _stated("disclosure", files)
+    clauses = {
+        name: clause.model_copy(update={"disclosure": _stated("disclosure", (clause, *files))})
+        for name, clause in exercise.clauses.items()
+    }
+    settled = {"limits": limits, "accelerators": _stated("accelerators", files), "disclosure": level}
+    return exercise.model_copy(update={**settled, "clauses": FrozenMapping(clauses)})
+
+
+def _stated(key: str, contents: Sequence[BaseModel]) -> object:
+    """What the first of `contents` that has `key` says, or the default of all."""
+    return getattr(next((one for one in contents if key in one.model_fields_set), contents[-1]), key)

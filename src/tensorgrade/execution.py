@@ -152,7 +152,8 @@ class Execution:
 
     def _run_cell(self, place: int, cell: CellJob) -> CellRun:
         try:
-            answer = self._ready(place).run_cell(cell.source, self._seconds(cell), self._allowance.output)
+            process = self._ready(place)
+            answer = process.run_cell(cell.source, self._seconds(cell), self._allowance.output, place + 1)
         except TimeLimitExceeded:
             self._end_process()
             return self._stopped("CellTimeoutError", "cell-time-limit", seconds=f"{cell.seconds:g}")
@@ -245,8 +246,9 @@ class Execution:
         try:
             if self._accelerators.told:
                 _tell(process, self._accelerators)
-            for cell in (cell for earlier, cell in self._done.items() if earlier < place):
-                process.run_cell(cell.source, self._seconds(cell), self._allowance.output)
+            for earlier, cell in self._done.items():
+                if earlier < place:
+                    process.run_cell(cell.source, self._seconds(cell), self._allowance.output, earlier + 1)
         except (SubmissionFailure, EngineError):
             process.close()
             raise

@@ -13,21 +13,36 @@ import ast
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, WrapSerializer
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo
 
 from tensorgrade.equivalence import EQUIVALENT, EquivalentMutants
 from tensorgrade.errors import CourseError
 from tensorgrade.limits import Limits
-from tensorgrade.model import EACH_ONCE, LISTED, Model, said
+from tensorgrade.model import EACH_ONCE, FROZEN, LISTED, FrozenMapping, Model, said
 from tensorgrade.yamlfile import Problem, closest, complaint, read, validate
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+
+class Level(StrEnum):
+    """How much a student is told of a clause that failed, from the least to the most; each tells what the former do."""
+
+    VERDICT = "verdict"
+    """That it failed."""
+    CLAUSE = "clause"
+    """What it asks for, and what is wrong with the answer."""
+    CASE = "case"
+    """For which input."""
+    FULL = "full"
+    """What the answer gave and what is right."""
+
 
 SCHEMA = 1
 """The number of the YAML schema this version reads."""
@@ -38,32 +53,8 @@ ASSIGNMENT_FILE = "assignment.yaml"
 COURSE_FILE = "course.yaml"
 """The name of the file beside the assignments' folders that says what holds for all of them."""
 
-Value = TypeVar("Value")
-
 _CLAUSE_NAME = "^[a-z][a-z0-9]*(_[a-z0-9]+)*$"  # `__` parts it from the rest of a test's name
 NAME = "[a-z][a-z0-9-]*"  # of an exercise or an assignment: part of file names and of nbgrader's cell ids
-
-
-class FrozenMapping(Mapping[str, Value]):
-    """A mapping that keeps its order and cannot be changed; it can be hashed and pickled."""
-
-    def __init__(self, content: Mapping[str, Value] | None = None) -> None:
-        self._content = dict(content or {})
-
-    def __getitem__(self, key: str) -> Value:
-        return self._content[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._content)
-
-    def __len__(self) -> int:
-        return len(self._content)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._content.items()))
-
-    def __repr__(self) -> str:
-        return f"FrozenMapping({self._content!r})"
 
 
 # ------------------------------------------------------------------------------------- checks of values
@@ -114,6 +105,15 @@ def _known_clause(name: str, info: ValidationInfo) -> str:
     return name
 
 
+def _known_hint(number: int | None, info: ValidationInfo) -> int | None:
+    """Refuse a hint the exercise does not have; their number comes as the validation's context."""
+    known: int | None = (info.context or {}).get("hints")
+    if known is not None and number is not None and number > known:
+        counted = f"the exercise has {known}" if known else "the exercise has none"
+        raise complaint(f"found the hint {number}, but {counted}", "write the number of one, or add a hint")
+    return number
+
+
 def _not_the_assignment_file(name: str) -> str:
     if name == Path(ASSIGNMENT_FILE).stem:
         raise complaint(f"found {name}, the name of {ASSIGNMENT_FILE} itself", "give the exercise another name")
@@ -151,18 +151,18 @@ _ExerciseName = Annotated[
 ]
 _Text = Annotated["Text", said("a text in English and Chinese", _TEXT)]
 _Clause = Annotated["Clause", said("points and text of a clause", _CLAUSE)]
+_Disclosure = Annotated[
+    Level, said("how much students are told: verdict, clause, case or full", "case"), Field(strict=False)
+]
 _Rejected = Annotated["RejectedAnswer", said("code, and the clauses it must lose", _REJECTED)]
 _Equivalent = Annotated[EquivalentMutants, said("mutants, and a reason", EQUIVALENT)]
 _KnownClause = Annotated[str, said("a clause of this exercise", "values"), AfterValidator(_known_clause)]
+_HintNumber = Annotated[
+    int | None, said("the number of a hint of this exercise, from 1", 1, ge=1), AfterValidator(_known_hint)
+]
 _SideFile = Annotated[
     str, said("a path below the assignment's folder", "data/points.csv"), AfterValidator(_safe_to_hand_out)
 ]
-
-_FROZEN = (
-    AfterValidator(FrozenMapping),
-    WrapSerializer(lambda value, serialize: serialize(dict(value))),
-    Field(json_schema_extra={"additionalProperties": False}),
-)
 
 
 class Text(Model):
@@ -181,6 +181,8 @@ class Clause(Model):
 
     points: Annotated[float, said("a number greater than 0", 1, gt=0, allow_inf_nan=False)]
     text: Annotated[Text, said("the sentence in English and Chinese", _CLAUSE["text"])]
+    hint: _HintNumber = None
+    disclosure: _Disclosure = Level.CLAUSE
 
 
 class RejectedAnswer(Model):
@@ -203,6 +205,7 @@ class _Limited(Model):
     accelerators: Annotated[
         int, said("a whole number of virtual devices the graded machine has, 0 or more", 2, ge=0)
     ] = 0
+    disclosure: _Disclosure = Level.CLAUSE
 
 
 class CourseSettings(_Limited):
@@ -232,14 +235,14 @@ class ExerciseContent(_Graded):
     clauses: Annotated[
         Mapping[_ClauseName, _Clause],
         said("the graded clauses by name, one or more", {"values": _CLAUSE}, min_length=1),
-        *_FROZEN,
+        *FROZEN,
     ]
     hints: Annotated[tuple[_Text, ...], said("a list of texts", [_TEXT]), LISTED] = ()
-    accept: Annotated[
-        Mapping[_AnswerName, _Code], said("other right answers by name", {"compare": "..."}), *_FROZEN
-    ] = Field(default_factory=FrozenMapping)
+    accept: Annotated[Mapping[_AnswerName, _Code], said("other right answers by name", {"compare": "..."}), *FROZEN] = (
+        Field(default_factory=FrozenMapping)
+    )
     reject: Annotated[
-        Mapping[_AnswerName, _Rejected], said("wrong answers by name", {"square_only": _REJECTED}), *_FROZEN
+        Mapping[_AnswerName, _Rejected], said("wrong answers by name", {"square_only": _REJECTED}), *FROZEN
     ] = Field(default_factory=FrozenMapping)
     equivalent: Annotated[
         tuple[_Equivalent, ...], said("a list of changes that leave right answers right", [EQUIVALENT]), LISTED
@@ -310,8 +313,10 @@ def read_exercise(file: Path) -> Exercise:
         ExerciseFileError: all that is wrong with the file.
     """
     document = read(file)
-    clauses = document.content.get("clauses")
-    context = {"clauses": tuple(clauses)} if isinstance(clauses, Mapping) else {}
+    clauses, hints = document.content.get("clauses"), document.content.get("hints", ())
+    context: dict[str, object] = {"clauses": tuple(clauses)} if isinstance(clauses, Mapping) else {}
+    if isinstance(hints, Sequence):
+        context["hints"] = len(hints)
     content = validate(document, ExerciseContent, context=context, also=_misnamed(file))
     place = {"name": file.stem, "assignment": file.parent.name, "file": file}
     # The content is valid already, and must keep note of the keys that were set.

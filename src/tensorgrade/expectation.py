@@ -4,40 +4,39 @@ Trusted side. A check judges what was observed; it runs none of the student's co
 
     expect(submission.call("identity", 2, 3, torch.int64)).has_dtype(torch.int64).equals(torch.eye(2, 3))
 
-Tolerances are those of `torch.testing.assert_close` for the less precise of the two dtypes, widened with the square
-root of the number of terms that a result sums up (``terms``), which is how rounding errors grow.
+`tensorgrade.comparison` says how values are compared.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, NoReturn, Self
+from dataclasses import replace
+from typing import NoReturn, Self
 
 import torch
 
-from .diagnosis.difference import Check, Opaque, diagnose, diagnose_dtype
-from .diagnosis.states import Graph, diagnose_device, diagnose_graph
+from .attempt import Attempt
+from .changes import ASPECTS_ZH, change
+from .comparison import EXACT, Comparison, kind_of
+from .diagnosis.difference import diagnose_dtype
+from .diagnosis.pair import Diagnosis
+from .diagnosis.states import (
+    Graph,
+    diagnose_device,
+    diagnose_gradient,
+    diagnose_graph,
+    diagnose_missing_gradient,
+    diagnose_random_state,
+    diagnose_replicas,
+    diagnose_sharing,
+    diagnose_wrapping,
+)
 from .errors import GraderError
-from .findings import Finding, Mismatch, finding, public_error, public_type
-from .margin import note_comparison
+from .evidence import Evidence
+from .findings import Mismatch, finding, public_error
 from .observation import Observed, ObservedModule, ObservedObject, ObservedTensor
 from .observer import type_name
-from .submission import Attempt
-
-# (rtol, atol) of torch.testing.assert_close, https://docs.pytorch.org/docs/stable/testing.html
-_TOLERANCES: dict[torch.dtype, tuple[float, float]] = {
-    torch.float16: (1e-3, 1e-5),
-    torch.bfloat16: (1.6e-2, 1e-5),
-    torch.float32: (1.3e-6, 1e-5),
-    torch.float64: (1e-7, 1e-7),
-    torch.complex32: (1e-3, 1e-5),
-    torch.complex64: (1.3e-6, 1e-5),
-    torch.complex128: (1e-7, 1e-7),
-}
-_EXACT = (0.0, 0.0)
-_EXPLAINED = frozenset({"values", "shape", "unequal", "type"})
-"""The findings of a comparison in whose place a diagnosis is told."""
+from .showing import shape_of, shown
 
 
 def expect(observed: Observed | Attempt, subject: str = "result", subject_zh: str = "结果") -> Expectation:
@@ -60,62 +59,17 @@ class Expectation:
 
         Containers are compared item by item and must be of the same type; numbers must be of the same type.
         """
-        return self._compare(expected, _EXACT)
+        return self._compare(expected, EXACT)
 
     def close_to(self, expected: object, *, terms: int = 1) -> Self:
         """Same shape, and values equal up to rounding; `terms` is how many terms each value sums up."""
         return self._compare(expected, None, terms)
 
     def _compare(self, expected: object, tolerance: tuple[float, float] | None, terms: int = 1) -> Self:
-        try:
-            return self._compare_plainly(expected, tolerance, terms)
-        except Mismatch as mismatch:
-            if mismatch.finding.code not in _EXPLAINED:
-                raise
-            explained = self._explained(mismatch, expected, tolerance, terms)
-        raise Mismatch(explained)
-
-    def _compare_plainly(self, expected: object, tolerance: tuple[float, float] | None, terms: int) -> Self:
-        got = self._value()
-        if isinstance(expected, torch.Tensor):
-            _compare_tensors(self._tensor(), expected, tolerance, terms, self._names)
-        elif isinstance(expected, (list, tuple, dict)):
-            self._compare_containers(got, expected, tolerance, terms)
-        elif type(got) is not type(expected):
-            self._fail("type", got=_kind(got), expected=type_name(type(expected)))
-        elif not _same_number(got, expected, tolerance):
-            self._fail("unequal", f"got {got!r}, expected {expected!r}")
+        comparison = Comparison(self._names, tolerance, terms, self._given)
+        if (found := comparison.difference(self._value(), expected)) is not None:
+            raise Mismatch(found, self._observed)
         return self
-
-    def _compare_containers(
-        self,
-        got: Any,
-        expected: Any,
-        tolerance: tuple[float, float] | None,
-        terms: int,
-    ) -> None:
-        if type(got) is not type(expected):
-            self._fail("nothing" if got is None else "type", got=_kind(got), expected=type_name(type(expected)))
-        if isinstance(got, dict):
-            if list(got) != list(expected):
-                self._fail("unequal", f"got the keys {list(got)}, expected {list(expected)}")
-            got, expected = list(got.values()), list(expected.values())
-        if len(got) != len(expected):
-            self._fail("unequal", f"got {len(got)} items, expected {len(expected)}")
-        for item, wanted in zip(got, expected, strict=True):
-            Expectation(item, **self._names)._compare_plainly(wanted, tolerance, terms)
-
-    def _explained(
-        self, mismatch: Mismatch, expected: object, tolerance: tuple[float, float] | None, terms: int
-    ) -> Finding:
-        """What is different, as the most specific diagnosis says; what the comparison found if it says nothing."""
-        check = Check(tolerance, math.sqrt(max(terms, 1)), dtypes=False, given=self._given())
-        found = diagnose(_plain(self._value()), expected, check)
-        if found is None or found.code == mismatch.finding.code == "type":
-            return mismatch.finding
-        detail = f"{mismatch.finding.detail} {found.detail}".strip()
-        kind = {"got": _kind(self._value())} if found.code == "number-as-tensor" else {}
-        return finding(found.code, detail, **{**found.subjects(*self._names.values()), **found.facts, **kind})
 
     def _given(self) -> tuple[torch.Tensor, ...]:
         """The tensors among the arguments, as they were passed in."""
@@ -139,20 +93,20 @@ class Expectation:
         """A value of exactly one of these types of plain data (``int``, ``str``, ``dict``, ...)."""
         got = self._value()
         if type(got) not in kinds:
-            self._fail("nothing" if got is None else "type", got=_kind(got), expected=" | ".join(map(type_name, kinds)))
+            wanted = " | ".join(map(type_name, kinds))
+            self._fail("nothing" if got is None else "type", got=kind_of(got), expected=wanted)
         return self
 
     def has_shape(self, *shape: int) -> Self:
         """A tensor of exactly this shape."""
         if self._tensor().shape != shape:
-            self._fail("shape", f"got {self._tensor().shape}, expected {shape}")
+            detail = f"got {self._tensor().shape}, expected {shape}"
+            self._fail("shape", detail, Evidence(expected_shape=shape))
         return self
 
     def has_dtype(self, dtype: torch.dtype) -> Self:
         """A tensor of exactly this dtype."""
-        if (found := diagnose_dtype(self._tensor().dtype, dtype)) is not None:
-            self._fail(found.code, found.detail, **found.facts)
-        return self
+        return self._unless(diagnose_dtype(self._tensor().dtype, dtype), dtype)
 
     def on_device(self, device: str | torch.device) -> Self:
         """A tensor on this device, or a module with all parameters and buffers on it."""
@@ -162,8 +116,7 @@ class Expectation:
         else:
             tensors = [self._tensor()]
         for tensor in tensors:
-            if (found := diagnose_device(tensor.device, str(device))) is not None:
-                self._fail(found.code, found.detail, **found.facts)
+            self._unless(diagnose_device(tensor.device, str(device)), str(device))
         return self
 
     def requires_grad(self, wanted: bool = True) -> Self:
@@ -172,10 +125,7 @@ class Expectation:
         if got.requires_grad and not wanted:
             self._fail("in-graph")
         given = any(argument.requires_grad for argument in self._arguments())
-        found = diagnose_graph(Graph(got.dtype, got.requires_grad, got.is_leaf), argument_requires_grad=given)
-        if wanted and found is not None:
-            self._fail(found.code, **found.facts)
-        return self
+        return self._unless(diagnose_graph(_graph(got), argument_requires_grad=given) if wanted else None)
 
     def is_leaf(self) -> Self:
         """A leaf of the autograd graph."""
@@ -187,9 +137,7 @@ class Expectation:
         """A tensor that shares memory with `other`, an observation of the same reply; with False, one that does not."""
         if not isinstance(other, ObservedTensor):
             raise GraderError("shares_storage_with() takes the observation of a tensor from the same reply")
-        if (self._tensor().storage == other.storage) is not wanted:
-            self._fail("not-shared" if wanted else "shared")
-        return self
+        return self._unless(diagnose_sharing(shares=self._tensor().storage == other.storage, wanted=wanted))
 
     def is_same_object_as(self, other: Observed) -> Self:
         """The very object `other`, an observation of the same reply."""
@@ -199,8 +147,52 @@ class Expectation:
         if got is None:
             self._fail("nothing")
         if getattr(got, "identity", None) != other.identity:
-            self._fail("not-same", f"got {_kind(got)}")
+            self._fail("not-same", f"got {kind_of(got)}")
         return self
+
+    # ------------------------------------------------------------------------------ gradients and other states
+
+    def has_gradient(self, expected: torch.Tensor, *, before: torch.Tensor | None = None, terms: int = 1) -> Self:
+        """A tensor whose ``.grad`` has the shape and values of `expected`, up to rounding.
+
+        With what was in ``.grad`` `before`, a gradient that was added to it is told as such.
+        """
+        got = self._tensor()
+        if got.grad is None:
+            return self._unless(diagnose_missing_gradient(_graph(got)), expected)
+        found = Comparison(self._names, None, terms).difference(got.grad, expected)
+        if found is None:
+            return self
+        if (values := got.grad.values) is not None:
+            earlier = None if before is None else before.to(values.dtype)
+            self._unless(diagnose_gradient(values, expected.to(values.dtype), earlier), expected, got.grad)
+        raise Mismatch(found, self._observed)
+
+    def leaves_random_state(self, before: Observed) -> Self:
+        """What ``torch.get_rng_state()`` gave after something that may not touch it; `before`, what it gave earlier."""
+        if not isinstance(before, ObservedTensor):
+            raise GraderError("leaves_random_state() takes the observation of a state from the same reply")
+        got = self._tensor().values
+        if got is None or before.values is None:
+            self._fail("unread")
+        states = (bytes(state.to(torch.uint8).flatten().tolist()) for state in (before.values, got))
+        return self._unless(diagnose_random_state(*states))
+
+    def is_wrapped_for(self, devices: Sequence[int] | None) -> Self:
+        """The ``device_ids`` of a wrapped model, a list, or None for a model that is not wrapped."""
+        got = self._value()
+        return self._unless(diagnose_wrapping(got if got is None else self._integers(), devices), devices)
+
+    def has_replica_sizes(self, sizes: Sequence[int]) -> Self:
+        """A list of how many items of a batch each replica got."""
+        return self._unless(diagnose_replicas(self._integers(), sizes), list(sizes))
+
+    def _integers(self) -> list[int]:
+        got = self.has_type(list)._value()
+        numbers = [item for item in got if type(item) is int] if isinstance(got, list) else []
+        if not isinstance(got, list) or len(numbers) != len(got):
+            self._fail("unequal", f"got {got!r}")
+        return numbers
 
     # --------------------------------------------------------------------------------------------- attempts
 
@@ -225,8 +217,8 @@ class Expectation:
         before = [*attempt.before, *attempt.keywords_before.values()]
         after = [*attempt.arguments, *(attempt.keywords[name] for name in attempt.keywords_before)]
         for old, new in zip(before, after, strict=True):
-            if (aspect := _change(old, new)) is not None:
-                self._fail("argument", aspect=aspect, aspect_zh=_ASPECTS_ZH.get(aspect, aspect))
+            if (aspect := change(old, new)) is not None:
+                self._fail("argument", aspect=aspect, aspect_zh=ASPECTS_ZH.get(aspect, aspect))
         return self
 
     def _attempt(self) -> Attempt:
@@ -242,149 +234,26 @@ class Expectation:
         if got is None:
             self._fail("nothing")
         if not isinstance(got, ObservedTensor):
-            self._fail("type", got=_kind(got), expected="torch.Tensor")
+            self._fail("type", got=kind_of(got), expected="torch.Tensor")
         return got
 
-    def _fail(self, code: str, detail: str = "", **facts: str) -> NoReturn:
-        raise Mismatch(finding(code, detail, **self._names, **facts))
+    def _unless(self, found: Diagnosis | None, wanted: object = None, got: Observed = None) -> Self:
+        """Fail with a diagnosis if there is one; `got` is what it is about, if not the whole."""
+        if found is None:
+            return self
+        evidence = Evidence(expected=None if wanted is None else shown(wanted), expected_shape=shape_of(wanted))
+        if got is not None:
+            evidence = replace(evidence, got=shown(got), got_shape=shape_of(got))
+        return self._fail(found.code, found.detail, evidence, **found.facts)
+
+    def _fail(self, code: str, detail: str = "", evidence: Evidence | None = None, **facts: str) -> NoReturn:
+        evidence = evidence or Evidence()
+        got = self._observed.value if isinstance(self._observed, Attempt) else self._observed
+        if evidence.got is None:
+            evidence = replace(evidence, got=shown(got), got_shape=shape_of(got))
+        told = finding(code, detail, **self._names, **facts)
+        raise Mismatch(replace(told, evidence=evidence), self._observed)
 
 
-def _compare_tensors(
-    got: ObservedTensor,
-    expected: torch.Tensor,
-    tolerance: tuple[float, float] | None,
-    terms: int,
-    names: dict[str, str],
-) -> None:
-    if got.shape != tuple(expected.shape):
-        raise Mismatch(finding("shape", f"got {got.shape}, expected {tuple(expected.shape)}", **names))
-    if got.values is None:
-        raise Mismatch(finding("unread", got.unread or "", **names))
-    if got.dtype is not expected.dtype and (_exceeds_int64(got.values) or _exceeds_int64(expected)):
-        raise Mismatch(finding("values", "a uint64 beyond int64", **names))
-    rtol, atol = tolerance or _tolerance(got.dtype, expected.dtype, terms)
-    ours, wanted = _widest(got.values), _widest(expected.detach())
-    common = torch.promote_types(ours.dtype, wanted.dtype)
-    # not assert_close, which asks the same and imports distributed tensors and sympy for it
-    unequal = ~torch.isclose(ours.to(common), wanted.to(common), rtol=rtol, atol=atol, equal_nan=True)
-    note_comparison(ours.to(common), wanted.to(common), rtol, atol)
-    if unequal.any():
-        raise Mismatch(finding("values", f"{int(unequal.sum())} of {unequal.numel()} values", **names))
-
-
-def _tolerance(got: torch.dtype, expected: torch.dtype, terms: int) -> tuple[float, float]:
-    """The wider of the two dtypes' tolerances; integers and bools, which do not round, add nothing to them."""
-    both = [_TOLERANCES.get(dtype, _EXACT) for dtype in (got, expected)]
-    growth = math.sqrt(max(terms, 1))
-    return max(rtol for rtol, _ in both) * growth, max(atol for _, atol in both) * growth
-
-
-def _widest(tensor: torch.Tensor) -> torch.Tensor:
-    """The same values in a dtype that holds them all exactly, but for `_exceeds_int64`, whose bits are kept."""
-    if tensor.dtype.is_complex:
-        return tensor.to(torch.complex128)
-    if tensor.dtype.is_floating_point:
-        return tensor.to(torch.float64)
-    return tensor.to(torch.int64)
-
-
-def _exceeds_int64(tensor: torch.Tensor) -> bool:
-    return tensor.dtype is torch.uint64 and bool(tensor.to(torch.int64).lt(0).any())
-
-
-def _same_number(got: object, expected: object, tolerance: tuple[float, float] | None) -> bool:
-    if isinstance(got, float) and isinstance(expected, float):
-        rtol, atol = tolerance or _TOLERANCES[torch.float64]
-        return math.isclose(got, expected, rel_tol=rtol, abs_tol=atol) or (math.isnan(got) and math.isnan(expected))
-    return got == expected
-
-
-def _plain(observed: Observed) -> Any:
-    """An observation as `diagnose` takes it: tensors and plain data."""
-    if isinstance(observed, ObservedTensor) and observed.values is not None:
-        return observed.values
-    if isinstance(observed, (ObservedTensor, ObservedModule, ObservedObject)):
-        return Opaque(_kind(observed))
-    if isinstance(observed, (list, tuple)):
-        return type(observed)(map(_plain, observed))
-    return {key: _plain(item) for key, item in observed.items()} if isinstance(observed, dict) else observed
-
-
-def _kind(observed: Observed) -> str:
-    """The type of an observation as a student may see it."""
-    if isinstance(observed, (ObservedTensor, ObservedModule, ObservedObject)):
-        return public_type(observed.type_name)
-    return type_name(type(observed))
-
-
-# ---------------------------------------------------------------------------------- what changed in an argument
-
-_ASPECTS_ZH = {
-    "values": "数值",
-    "shape": "形状",
-    "dtype": "dtype",
-    "strides": "步长",
-    "device": "所在设备",
-    "requires_grad": "requires_grad",
-    "place in the graph": "在计算图中的位置",
-    ".grad": ".grad",
-    "training mode": "训练模式",
-    "content": "内容",
-}
-
-
-def _change(before: Observed, after: Observed) -> str | None:
-    """What is different, or None; identities, storages and versions do not count."""
-    if isinstance(before, ObservedTensor) and isinstance(after, ObservedTensor):
-        return _tensor_change(before, after)
-    if isinstance(before, ObservedModule) and isinstance(after, ObservedModule):
-        return _module_change(before, after)
-    if isinstance(before, (dict, list, tuple)) and type(before) is type(after):
-        return _container_change(before, after)
-    if isinstance(before, ObservedObject) and isinstance(after, ObservedObject):
-        return _change(before.items, after.items) if before.type_name == after.type_name else "content"
-    same = type(before) is type(after) and (before == after or before != before)  # noqa: PLR0124 - NaN
-    return None if same else "content"
-
-
-def _module_change(before: ObservedModule, after: ObservedModule) -> str | None:
-    if before.training != after.training:
-        return "training mode"
-    return _container_change(before.parameters, after.parameters) or _container_change(before.buffers, after.buffers)
-
-
-def _container_change(before: Any, after: Any) -> str | None:
-    if len(before) != len(after):
-        return "content"
-    if isinstance(before, dict):
-        before, after = [[*table, *table.values()] for table in (before, after)]
-    return _first_change(before, after)
-
-
-def _first_change(before: Sequence[Observed], after: Sequence[Observed]) -> str | None:
-    changes = (_change(old, new) for old, new in zip(before, after, strict=True))
-    return next((change for change in changes if change), None)
-
-
-def _tensor_change(before: ObservedTensor, after: ObservedTensor) -> str | None:
-    for aspect, attribute in (
-        ("shape", "shape"),
-        ("dtype", "dtype"),
-        ("strides", "stride"),
-        ("device", "device"),
-        ("requires_grad", "requires_grad"),
-        ("place in the graph", "grad_fn"),
-    ):
-        if getattr(before, attribute) != getattr(after, attribute):
-            return aspect
-    if not _same_values(before.values, after.values):
-        return "values"
-    if (before.grad is None) != (after.grad is None):
-        return ".grad"
-    return ".grad" if before.grad and after.grad and _tensor_change(before.grad, after.grad) else None
-
-
-def _same_values(before: torch.Tensor | None, after: torch.Tensor | None) -> bool:
-    if before is None or after is None:
-        return before is after
-    return torch.equal(before.reshape(-1).view(torch.uint8), after.reshape(-1).view(torch.uint8))
+def _graph(tensor: ObservedTensor) -> Graph:
+    return Graph(tensor.dtype, tensor.requires_grad, tensor.is_leaf)

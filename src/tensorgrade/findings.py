@@ -1,8 +1,8 @@
 """Findings: what a student is told about an answer that fails a clause, in both languages.
 
-Trusted side. A finding states what was observed of the student's own answer and what kind of thing is wrong. It never
-holds an input, an expected value, or text that student code could have made up to carry those out (an exception's
-message, the name of a class of its own).
+Trusted side. A finding states what was observed of the student's own answer and what kind of thing is wrong. Its
+sentence never holds an input, an expected value, or text that student code could have made up to carry those out (an
+exception's message, the name of a class of its own): those are evidence, which a student sees from some level on.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, field
 
 from .diagnosis.sentences import SENTENCES
+from .evidence import Evidence, TracedLine
 from .exercise import Text
 
 _PUBLIC_LIBRARIES = {"builtins", "torch", "collections", "numpy", "numbers", "decimal", "fractions", "json", "pickle"}
@@ -24,19 +25,40 @@ class Finding:
         code: a stable name of the kind of finding, for example ``"dtype"``.
         text: the sentence, in both languages.
         detail: subject, got and expected, for the author alone.
+        trace: the lines of the student's code that an exception passed, outermost first.
+        evidence: what this was concluded from.
     """
 
     code: str
     text: Text
     detail: str = field(default="", compare=False)
+    trace: tuple[TracedLine, ...] = field(default=(), compare=False)
+    evidence: Evidence | None = field(default=None, compare=False)
 
 
 class Mismatch(AssertionError):
-    """An answer that fails a clause."""
+    """An answer that fails a clause.
 
-    def __init__(self, finding: Finding) -> None:
+    Attributes:
+        finding: what is told.
+        about: the observation that it is about, by which the call is found that gave it; or None.
+    """
+
+    def __init__(self, finding: Finding, about: object = None) -> None:
         super().__init__(f"{finding.text.en} {finding.detail}".strip())
         self.finding = finding
+        self.about = about
+
+
+class Misconception(Mismatch):
+    """A finding in a grader's own words, for what only this exercise can know: raise it to fail the clause.
+
+    The sentence is shown whenever findings are, so it must tell nothing of an input or an expected value. `about`, an
+    observation or an attempt, says which call it is about: that is shown from the level `case` on.
+    """
+
+    def __init__(self, english: str, chinese: str, about: object = None) -> None:
+        super().__init__(Finding("misconception", Text(en=english, zh=chinese), evidence=Evidence()), about)
 
 
 def finding(code: str, detail: str = "", **facts: str) -> Finding:

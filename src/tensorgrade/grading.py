@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
@@ -22,6 +22,7 @@ import pytest
 import torch
 
 from . import margin
+from .attempt import Journal
 from .errors import EngineError, GraderError, LimitExceeded, ProtocolError, SubmissionFailure, TimeLimitExceeded
 from .exercise import Exercise, Language
 from .findings import Finding, Mismatch, finding
@@ -53,22 +54,25 @@ def judge(
     language: Language,
     grader_seconds: float = GRADER_SECONDS,
     *,
+    cells: Sequence[str] = (),
     seed: int = 0,
     measured: bool = False,
 ) -> Verdict:
     """Return the verdict of `grader` on the submission that `machine` runs.
 
-    Another `seed` gives the tests other inputs. What is `measured` tells what each test took.
+    Lines of code are shown from its `cells`. Another `seed` gives the tests other inputs. What is `measured` tells what
+    each test took.
     """
     if not grader.is_file():
         return not_run(exercise, language, None, flagged=f"{grader}: the grader is missing")
-    run = _GraderRun(exercise, grader, machine, _Clock(grader_seconds), seed=seed, measured=measured)
+    clock = _Clock(grader_seconds)
+    run = _GraderRun(exercise, grader, machine, clock, language, cells=cells, seed=seed, measured=measured)
     status = run_tests(grader, run, run.seed(""))
     if status == pytest.ExitCode.USAGE_ERROR:
         raise EngineError(f"pytest did not accept our options for {grader}; report this as a bug")
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         run.note_fault(f"pytest ended with {status!r} before all tests had run")
-    return run.verdict(language)
+    return run.verdict()
 
 
 @dataclass
@@ -111,12 +115,22 @@ class _GraderRun:
     """One grader at work on one submission: collects what became of the tests."""
 
     def __init__(
-        self, exercise: Exercise, grader: Path, machine: Machine, clock: _Clock, *, seed: int, measured: bool
+        self,
+        exercise: Exercise,
+        grader: Path,
+        machine: Machine,
+        clock: _Clock,
+        language: Language,
+        *,
+        cells: Sequence[str],
+        seed: int,
+        measured: bool,
     ) -> None:
         self._exercise = exercise
         self._grader = grader
         self._machine = machine
         self._clock = clock
+        self._language: Language = language
         self._secret = grader.read_bytes() + exercise.id.encode() + (b" %d" % seed if seed else b"")
         self._measured = measured
         self._measurement: tuple[float, Margin] | None = None
@@ -127,7 +141,8 @@ class _GraderRun:
         self._hung: set[str] = set()
         self._faults: list[str] = []
         self._waiting: dict[str, pytest.Item] = {}
-        self.submission = Submission(machine, grader.parent, clock.paused)
+        self._journal = Journal()
+        self.submission = Submission(machine, grader.parent, clock.paused, cells, self._journal)
 
     def seed(self, test: str) -> int:
         """The same at each regrade, and unpredictable without the grader's file."""
@@ -142,6 +157,7 @@ class _GraderRun:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Limit how long a test computes."""
+        self._journal.begin()
         with self._clock.running():
             if not self._measured:
                 yield
@@ -187,7 +203,7 @@ class _GraderRun:
         elif isinstance(error, SubmissionFailure):
             outcomes.append((Status.FAILED, self._failure(error)))
         elif isinstance(error, Mismatch):
-            outcomes.append((Status.FAILED, error.finding))
+            outcomes.append((Status.FAILED, self._explained(error)))
             if error.finding.code == RANK_HUNG:
                 self._hung.add(_clause_of_item(item))
         elif isinstance(error, (AssertionError, pytest.fail.Exception)):
@@ -195,6 +211,13 @@ class _GraderRun:
         else:
             outcomes.append((Status.NOT_RUN, None))
             self.note_fault(f"{item.name}: {self._told(error)}")
+
+    def _explained(self, mismatch: Mismatch) -> Finding:
+        """The finding with its evidence, which is nothing that a verdict may depend on."""
+        try:
+            return self._journal.explain(mismatch)
+        except Exception:  # noqa: BLE001 - arguments that cannot be unpacked here again, say
+            return replace(mismatch.finding, evidence=None)
 
     def _told(self, error: BaseException) -> str:
         """What went wrong in the grader, and in which line of it."""
@@ -207,6 +230,8 @@ class _GraderRun:
     def _failure(self, error: SubmissionFailure) -> Finding:
         """What a lost answer means: a time-out ends the run, since others would follow; so do several crashes."""
         told = _finding_of(error, self._machine.allowance)
+        if (asked := self._journal.unanswered) is not None:
+            told = asked.explain(told)
         self._crashes += 1
         if isinstance(error, ProtocolError):  # what says such things is not asked again
             self._machine.discard()
@@ -214,27 +239,28 @@ class _GraderRun:
             self._ended = told
         return told
 
-    def verdict(self, language: Language) -> Verdict:
+    def verdict(self) -> Verdict:
         """Put the outcomes together."""
         for item in self._waiting.values():
             self._outcomes.get(_clause_of_item(item), []).append((Status.NOT_RUN, None))
-        clauses = tuple(self._clause(name, outcomes, language) for name, outcomes in self._outcomes.items())
+        clauses = tuple(self._clause(name, outcomes) for name, outcomes in self._outcomes.items())
         untested = [name for name, outcomes in self._outcomes.items() if not outcomes]
         if untested and not self._faults:
             self.note_fault(f"no test for the clause {', '.join(untested)}")
         return Verdict(
             exercise=self._exercise.name,
-            title=self._exercise.title.get(language),
-            language=language,
+            title=self._exercise.title.get(self._language),
+            language=self._language,
             clauses=clauses,
-            reason=self._ended.text.get(language) if self._ended else None,
+            reason=self._ended.text.get(self._language) if self._ended else None,
             flagged=_summary(self._faults),
             measurements=tuple(self._measurements),
         )
 
-    def _clause(self, name: str, outcomes: list[tuple[Status, Finding | None]], language: Language) -> ClauseVerdict:
+    def _clause(self, name: str, outcomes: list[tuple[Status, Finding | None]]) -> ClauseVerdict:
         clause = self._exercise.clauses[name]
         failed = next((told for status, told in outcomes if status is Status.FAILED), None)
+        hint = self._exercise.hints[clause.hint - 1] if failed and clause.hint is not None else None
         statuses = {status for status, _ in outcomes}
         if Status.FAILED in statuses:
             status = Status.FAILED
@@ -242,11 +268,15 @@ class _GraderRun:
             status = Status.PASSED if statuses == {Status.PASSED} else Status.NOT_RUN
         return ClauseVerdict(
             name=name,
-            text=clause.text.get(language),
+            text=clause.text.get(self._language),
             points=float(clause.points),
             status=status,
             code=failed.code if failed else None,
-            finding=failed.text.get(language) if failed else None,
+            finding=failed.text.get(self._language) if failed else None,
+            level=clause.disclosure,
+            hint=hint.get(self._language) if hint else None,
+            trace=failed.trace if failed else (),
+            evidence=failed.evidence if failed else None,
         )
 
 

@@ -26,10 +26,11 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class Question(Generic[Result]):
-    """A request to a submission process, and how its answer is read."""
+    """A request to a submission process, how its answer is read, and what gives the text of the call."""
 
     request: Message
     read: Callable[[Message], Result]
+    told: Callable[[], str]
 
 
 class RankMachine(Protocol):

@@ -27,6 +27,8 @@ MAX_LEVELS = 30
 MAX_TEXT = 1_000_000
 MAX_NAME = 200
 MAX_INT_BITS = 4096
+MAX_TRACE = 4
+"""How many lines of a notebook are told of an exception: code that fails at chosen lines says something by them."""
 MAX_COLLISIONS = 100
 """How many keys of a dictionary may have the same hash: a liar could choose them all alike."""
 MAX_VALUES = MAX_PAYLOAD // 2

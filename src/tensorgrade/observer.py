@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 import torch
 
 from .codec import Plain
-from .observation import DTYPES, MAX_INT_BITS, MAX_LEVELS, MAX_NAME, MAX_NODES, MAX_TEXT, MAX_VALUES
+from .observation import DTYPES, MAX_INT_BITS, MAX_LEVELS, MAX_NAME, MAX_NODES, MAX_TEXT, MAX_TRACE, MAX_VALUES
 
 Kind = TypeVar("Kind")
+
+_TRACEBACK: Any = vars(BaseException)["__traceback__"]
 
 
 def memory(pointer: int, length: int) -> bytes:
@@ -168,6 +170,22 @@ def type_name(kind: type) -> str:
         return "torch.Tensor"
     name = f"{kind.__qualname__}" if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return name[:MAX_NAME]
+
+
+def trace_of(error: BaseException, cell_of: Callable[[str], int | None]) -> Plain:
+    """The cells and lines of the notebook that an exception passed, ``[[cell, line], ...]``, outermost first.
+
+    A place that repeats itself, as in a recursion, counts once, and only the innermost `MAX_TRACE` places are told.
+    """
+    places: list[Plain] = []
+    passed = _TRACEBACK.__get__(error)  # whatever a class of the student's says
+    while passed is not None:
+        cell = cell_of(passed.tb_frame.f_code.co_filename)
+        place: Plain = [cell, passed.tb_lineno]
+        if cell and place not in places[-1:]:
+            places.append(place)
+        passed = passed.tb_next
+    return places[-MAX_TRACE:]
 
 
 _EXACT: dict[type, Callable[[Observer, Any], Plain]] = {

@@ -15,7 +15,7 @@ from . import ranks, sandbox, work
 from .codec import FrameReader, Message, Plain, encode
 from .errors import TOO_LARGE, ProtocolError
 from .namespaces import die_with_parent
-from .observer import Observer, type_name
+from .observer import Observer, trace_of, type_name
 from .parcel import unpack
 from .resources import MemoryInUse
 from .shell import Shell
@@ -125,7 +125,7 @@ def _answer(shell: Shell, request: Message) -> Message:
     try:
         return handlers[cast("str", request["do"])](shell, request)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are answers too
-        return {"error": _describe_error(error)}
+        return {"error": _describe_error(error, shell)}
 
 
 def _accelerators(shell: Shell, request: Any) -> Message:
@@ -141,7 +141,7 @@ def _accelerators(shell: Shell, request: Any) -> Message:
 
 
 def _cell(shell: Shell, request: Any) -> Message:
-    result = shell.run_cell(request["source"], output_limit=request["output_limit"])
+    result = shell.run_cell(request["source"], output_limit=request["output_limit"], number=request.get("number", 0))
     return {"outputs": cast("Plain", result.outputs), "ok": result.ok, "execution_count": result.execution_count}
 
 
@@ -161,7 +161,7 @@ def _call(shell: Shell, request: Any) -> Message:
             value = function(*arguments, **keywords)
         answer: Message = {"value": observer.describe(value)}
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are answers too
-        answer = {"error": _describe_error(error)}
+        answer = {"error": _describe_error(error, shell)}
     answer["arguments"] = observer.describe(list(arguments))
     answer["keywords"] = observer.describe(dict(keywords))
     return {**answer, **measured}
@@ -178,7 +178,7 @@ def _rank(shell: Shell, request: Any) -> Message:
         return _answer(shell, request["request"])
 
 
-def _describe_error(error: BaseException) -> Message:
+def _describe_error(error: BaseException, shell: Shell) -> Message:
     try:
         text = str(error)[:_TEXT]
     except BaseException:  # noqa: BLE001 - a student's __str__ may raise anything
@@ -186,5 +186,6 @@ def _describe_error(error: BaseException) -> Message:
     return {
         "types": [type_name(kind) for kind in type(error).__mro__ if kind is not object],
         "text": text,
+        "trace": trace_of(error, shell.cell_of),
         "undefined": error.args[0] if type(error) is UndefinedName else None,
     }

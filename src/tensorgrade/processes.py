@@ -240,9 +240,13 @@ class SubmissionProcess(Process):
             self.close()
             raise EngineError(f"a submission process could not be confined: {said or failure}") from failure
 
-    def run_cell(self, source: str, seconds: float, output_limit: int) -> Message:
-        """Run one cell; the answer has ``outputs``, ``ok`` and ``execution_count`` (see `tensorgrade.shell`)."""
-        answer = self.request({"do": "cell", "source": source, "output_limit": output_limit}, seconds)
+    def run_cell(self, source: str, seconds: float, output_limit: int, number: int = 0) -> Message:
+        """Run one cell; the answer has ``outputs``, ``ok`` and ``execution_count`` (see `tensorgrade.shell`).
+
+        By its `number`, traces of exceptions tell it from other cells.
+        """
+        request: Message = {"do": "cell", "source": source, "output_limit": output_limit, "number": number}
+        answer = self.request(request, seconds)
         outputs = answer.get("outputs")
         if not isinstance(outputs, list) or not all(map(_is_output, outputs)):
             self.kill()

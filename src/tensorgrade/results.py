@@ -24,6 +24,7 @@ class Results:
     def __init__(self, job: Job, course: Course, assignment: Assignment | None) -> None:
         self._job = job
         self._keys = Keys(job, course, assignment)
+        self._assignment = assignment
         self._store = store_of(course.root) if job.cache else None
         self._asked_for: dict[int, str] = {}
 
@@ -51,14 +52,24 @@ class Results:
             return None
         key = self._asked_for[place] = self._keys.verdict(place)
         data = self._store.get(key)
-        return None if data is None else Verdict.from_stored(data)
+        exercise, assignment = self._job.cells[place].exercise, self._assignment
+        if data is None or exercise is None or assignment is None:
+            return None
+        verdict = Verdict.from_stored({name: fact for name, fact in data.items() if name != "numbers"})
+        if verdict.names_cells and data["numbers"] != self._numbers(place):
+            return None
+        return verdict.with_levels_of(assignment.exercise(exercise))
+
+    def _numbers(self, place: int) -> list[int]:
+        """Those of the cells before `place`: where a test cell is missing, the same cells have others."""
+        return [number for number, cell in enumerate(self._job.cells[:place]) if cell.exercise is None]
 
     def keep_verdict(self, place: int, verdict: Verdict) -> None:
         """Keep a verdict that was asked for before it was given, unless its grader was edited in the meantime."""
         if self._store is not None and verdict.repeatable:
             key = self._keys.verdict(place)
             if key == self._asked_for.get(place):
-                self._store.put(key, verdict.to_stored())
+                self._store.put(key, {**verdict.to_stored(), "numbers": self._numbers(place)})
 
     def complete(self) -> Graded | None:
         """The whole result when all of it is known, else None."""

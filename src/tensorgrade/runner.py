@@ -14,9 +14,10 @@ from pathlib import Path
 from .course import Course
 from .exercise import Assignment, Exercise
 from .grading import judge
-from .job import Graded, Job
+from .job import CellRun, Graded, Job
 from .limits import Allowance, together
 from .machines import Machines, NotebookMachine
+from .problems import problem_of
 from .results import Results
 from .supervisor import ZygoteHandle
 from .usage import private_folder
@@ -83,13 +84,18 @@ class _Notebook:
                 end = len(self._job.cells) if runs is None else max(missing, default=-1) + 1
                 fresh = tuple(machines.notebook.run_before(end))
                 for place in missing:
-                    verdicts[place] = verdict = self._judge(place, machines)
+                    verdict = self._judge(place, machines)
+                    problem = self._problem(place, fresh if runs is None else runs, verdict)
+                    verdicts[place] = verdict = replace(verdict, problem=problem)
                     if all(run.repeatable for run in fresh[:place] if run is not None):
                         results.keep_verdict(place, verdict)
         if runs is None:
             results.keep_runs(fresh)
         judged = {self._exercises[place].name: verdict for place, verdict in verdicts.items() if verdict is not None}
         return Graded(fresh if runs is None else runs, judged)
+
+    def _problem(self, place: int, runs: tuple[CellRun | None, ...], verdict: Verdict) -> str | None:
+        return problem_of(self._exercises[place], self._job.cells[:place], runs[:place], verdict)
 
     def _allowance_at(self, place: int) -> Allowance:
         return replace(self._exercises[place].limits.allowance(), seconds=self._job.cells[place].seconds)
@@ -104,6 +110,7 @@ class _Notebook:
         try:
             with _noted(exercise.name, self._journal):
                 job = self._job
-                return judge(exercise, grader, machine, job.language, seed=job.seed, measured=job.measured)
+                cells = [cell.source for cell in job.cells]
+                return judge(exercise, grader, machine, job.language, cells=cells, seed=job.seed, measured=job.measured)
         finally:
             machine.close()

@@ -18,8 +18,9 @@ from traitlets.config import Config
 from .build import configuration
 from .course import Course
 from .errors import GradebookError
+from .feedback import plain_decimal
 from .notebook import test_cell_id
-from .verdict import MIME_TYPE, Status, from_json, plain_decimal
+from .verdict import MIME_TYPE, Status, from_json
 
 
 def scores(course: Course, assignment: str) -> dict[str, Any]:

@@ -110,8 +110,12 @@ class Shell:
             sys.argv = ["ipykernel_launcher.py", "-f", f"{os.environ['HOME']}/kernel-{self._wire.session.session}.json"]
         self._renew_loop()
 
-    def run_cell(self, source: str, *, output_limit: int) -> CellResult:
-        """Run a cell and collect its outputs, at most ``output_limit`` bytes of them.
+    def cell_of(self, file: str) -> int | None:
+        """The number of the cell whose code has this file name, None for any other code."""
+        return self._compiler.numbers.get(file)
+
+    def run_cell(self, source: str, *, output_limit: int, number: int = 0) -> CellResult:
+        """Run a cell, ``number`` of the notebook, and collect its outputs, at most ``output_limit`` bytes of them.
 
         Whatever escapes from the cell, and from IPython, becomes an error among the outputs. Only what ends the
         process prevents a result.
@@ -119,6 +123,7 @@ class Shell:
         if not source.strip():
             return CellResult([], ok=True, execution_count=None)
         count: int | None = None
+        self._compiler.running = (source, number)
         outputs = CellOutputs(output_limit)
         try:
             count = int(self._shell.execution_count)
@@ -133,6 +138,7 @@ class Shell:
         self._streams = OutStream.pair(self._wire.publish_text, lambda: self._wire.outputs.room)
         self._kernel = _Kernel()
         self._shell = _make_ipython(self._wire, self._kernel)
+        self._compiler: _Compiler = self._shell.compile
         takes_metadata = "cell_meta" in inspect.signature(self._shell.run_cell_async).parameters
         self._cell_options: dict[str, Any] = {"cell_meta": {}} if takes_metadata else {}
 
@@ -226,6 +232,28 @@ class Shell:
         return False
 
 
+class _Compiler(XCachingCompiler):  # type: ignore[misc]
+    """Notes which file names of compiled code stand for which cells.
+
+    Attributes:
+        running: the source and the number of the cell that runs.
+        numbers: of cells by file name; what a magic compiles has another one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running = ("", 0)
+        self.numbers: dict[str, int] = {}
+
+    def cache(self, transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
+        """Name the code, as for every shell."""
+        name: str = super().cache(transformed_code, number, raw_code)
+        source, cell = self.running
+        if raw_code == source:
+            self.numbers[name] = cell
+        return name
+
+
 class _Wire:
     """Stands where a kernel has its ZeroMQ socket, and hands on the messages about the cell that runs."""
 
@@ -284,7 +312,7 @@ def _make_ipython(wire: _Wire, kernel: _Kernel) -> Any:
     config.HistoryManager.enabled = False
     config.HistoryManager.hist_file = ":memory:"
     shell = ZMQInteractiveShell.instance(
-        config=config, kernel=kernel, compiler_class=XCachingCompiler, ipython_dir="", profile_dir=ProfileDir()
+        config=config, kernel=kernel, compiler_class=_Compiler, ipython_dir="", profile_dir=ProfileDir()
     )
     _replace_debugger()
     vars(zmqshell)["system"] = _run_program

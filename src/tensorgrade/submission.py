@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import copy
 import functools
-import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,20 +18,33 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol, TypeVar
 
+from .attempt import (
+    Asked,
+    Attempt,
+    Journal,
+    RaisedError,
+    of_type,
+    read_dict,
+    read_error,
+    read_tuple,
+    read_value,
+    told_call,
+    told_probe,
+)
 from .codec import MAX_PAYLOAD, Message, Plain
+from .containment import modules_in
 from .errors import GraderError, ProtocolError, SubmissionFailure, TimeLimitExceeded
-from .findings import Finding, Mismatch, finding, public_error
+from .findings import Mismatch, finding
 from .group import Question, Ranks
 from .limits import Allowance, limit_behind
-from .observation import MAX_NAME, Observed, read
-from .observer import Observer
-from .parcel import pack, unpack
+from .observation import Observed
+from .parcel import pack
 
-Kind = TypeVar("Kind")
+__all__ = ["Attempt", "Machine", "RaisedError", "Submission"]
 
 WORK_SLACK = 40
-MAX_ERROR_TYPES = 100
-MAX_ERROR_TEXT = 2000
+
+Result = TypeVar("Result")
 
 
 class Machine(Protocol):
@@ -56,77 +68,24 @@ class Machine(Protocol):
         """The same submission on a machine with `count` accelerators; raises `GraderError` if there is none."""
 
 
-@dataclass(frozen=True)
-class RaisedError:
-    """An exception of the student's code.
-
-    Attributes:
-        types: the names of its types, its own first.
-        text: its message.
-        limit: what to tell when it comes from a limit that was exceeded, else None.
-    """
-
-    types: tuple[str, ...]
-    text: str
-    limit: Finding | None = None
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One call of a student's function, whatever came of it.
-
-    Attributes:
-        name: the function.
-        value: what it returned; None when it raised.
-        error: what it raised, or None.
-        arguments, keywords: the arguments after the call; identities and storages can be compared with those of
-            `value`.
-        sent: the arguments as they were packed, before the call.
-        instructions, operations: what the call cost (see `tensorgrade.work`), if it was measured.
-    """
-
-    name: str
-    value: Observed
-    error: RaisedError | None
-    arguments: tuple[Observed, ...]
-    keywords: dict[str, Observed]
-    sent: bytes
-    instructions: int = 0
-    operations: tuple[str, ...] = ()
-
-    @property
-    def before(self) -> tuple[Observed, ...]:
-        """The positional arguments before the call."""
-        return self._before[0]
-
-    @property
-    def keywords_before(self) -> dict[str, Observed]:
-        """The keyword arguments before the call."""
-        return self._before[1]
-
-    @functools.cached_property
-    def _before(self) -> tuple[tuple[Observed, ...], dict[str, Observed]]:
-        observer = Observer()
-        arguments, keywords = unpack(self.sent)
-        return _tuple(observer.describe(list(arguments))), _dict(observer.describe(keywords))
-
-    def returned(self) -> Observed:
-        """The value; raises `Mismatch` when the call raised."""
-        if self.error is not None:
-            raised = finding("raised", _told(self.error), name=self.name, error=public_error(self.error.types))
-            raise Mismatch(self.error.limit or raised)
-        return self.value
-
-
 class Submission:
     """A student's notebook, run up to the test cell of one exercise."""
 
     def __init__(
-        self, machine: Machine, graders: Path, pause: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        machine: Machine,
+        graders: Path,
+        pause: Callable[[], AbstractContextManager[None]] = nullcontext,
+        cells: Sequence[str] = (),
+        journal: Journal | None = None,
     ) -> None:
         self._machine = machine
         self._pause = pause
-        self._modules = _ModulesUnder(graders)
+        self._cells = cells
+        self._journal = journal or Journal()
+        self._graders = graders
+        self._imported: tuple[int, str | None] = (0, None)
+        self._modules: list[ModuleType] = []
 
     def call(self, name: str, *arguments: object, **keywords: object) -> Observed:
         """Call the student's function `name` and return the observation of its value.
@@ -160,8 +119,7 @@ class Submission:
         ``student.identity`` is what the notebook calls ``identity``. The probe travels with what it refers to of its
         module: keep expected values out of it and judge the observation instead. Raises `Mismatch` when it raises.
         """
-        question = self._probing(probe, arguments, keywords)
-        return question.read(self._request(question.request))
+        return self._answered(self._probing(probe, arguments, keywords))
 
     def vectorised(self, name: str, *sizes: tuple[object, ...]) -> Observed:
         """Check that the Python work of `name` is the same for all of `sizes`, tuples of arguments that grow.
@@ -179,7 +137,7 @@ class Submission:
             grown = larger.instructions - smaller.instructions
             if grown > WORK_SLACK or len(larger.operations) > len(smaller.operations):
                 detail = f"{grown} more instructions, {len(smaller.operations)} -> {len(larger.operations)} operations"
-                raise Mismatch(finding("grows", detail))
+                raise Mismatch(finding("grows", detail), larger)
         return values[-1]
 
     def machine(self, accelerators: int) -> Submission:
@@ -203,59 +161,75 @@ class Submission:
         return _Call(name, len(arguments), set(keywords), self._pack((arguments, keywords)))
 
     def _attempt(self, call: _Call, *, measure: bool = False) -> Attempt:
-        question = self._question(call, measure=measure)
-        return question.read(self._request(question.request))
+        return self._answered(self._question(call, measure=measure))
+
+    def _answered(self, question: Question[Result]) -> Result:
+        try:
+            return question.read(self._request(question.request))
+        except SubmissionFailure:
+            self._journal.unanswered = Asked((), question.told)
+            raise
 
     def _calling(self, name: str, arguments: tuple[object, ...]) -> Question[Attempt]:
         return self._question(self._packed(name, arguments, {}))
 
     def _question(self, call: _Call, *, measure: bool = False) -> Question[Attempt]:
         request: Message = {"do": "call", "name": call.name, "measure": measure, "parcel": call.parcel}
-        return Question(request, functools.partial(self._outcome, call))
+        told = functools.partial(told_call, call.name, call.parcel)
+        return Question(request, functools.partial(self._outcome, call), told)
 
     def _probing(
         self, probe: Callable[..., object], arguments: tuple[object, ...], keywords: Mapping[str, object] | None = None
     ) -> Question[Observed]:
         parcel = self._pack((probe, arguments, dict(keywords or {})))
-        return Question({"do": "probe", "parcel": parcel}, functools.partial(self._probed, probe))
+        told = functools.partial(told_probe, parcel)
+        return Question({"do": "probe", "parcel": parcel}, functools.partial(self._probed, probe, told), told)
 
-    def _probed(self, probe: Callable[..., object], answer: Message) -> Observed:
+    def _probed(self, probe: Callable[..., object], told: Callable[[], str], answer: Message) -> Observed:
         if (name := _undefined(answer, probe)) is not None:
             raise Mismatch(finding("undefined", name=name))
         if (error := self._error(answer)) is not None:
-            raise Mismatch(error.limit or finding("probe-raised", _told(error), error=public_error(error.types)))
-        return _value(answer)
+            own = error if error.trace else None  # else it is the probe that raised, with words of the grader's
+            raise Mismatch(Asked((), told, own).explain(error.told("probe-raised")))
+        value = read_value(answer)
+        self._journal.asked.append(Asked((value,), told))
+        return value
 
     def _together(self, name: str, calls: list[_Call]) -> list[Attempt]:
         parcels: list[Plain] = [call.parcel for call in calls]
         answer = self._request({"do": "calls", "name": name, "measure": False, "parcels": parcels})
         if _asked_in_vain(answer) == name:
             raise Mismatch(finding("undefined", name=name))
-        answers = _of_type(list, answer.get("answers"))
+        answers = of_type(list, answer.get("answers"))
         if len(answers) != len(calls):
             raise ProtocolError("there are more or fewer answers than calls")
-        return [self._outcome(call, _of_type(dict, one)) for call, one in zip(calls, answers, strict=True)]
+        return [self._outcome(call, of_type(dict, one)) for call, one in zip(calls, answers, strict=True)]
 
     def _outcome(self, call: _Call, answer: Message) -> Attempt:
         if "arguments" not in answer and _asked_in_vain(answer) == call.name:
             raise Mismatch(finding("undefined", name=call.name))
-        arguments, keywords = _tuple(answer.get("arguments")), _dict(answer.get("keywords"))
+        arguments, keywords = read_tuple(answer.get("arguments")), read_dict(answer.get("keywords"))
         if len(arguments) != call.arguments or set(keywords) != call.keywords:
             raise ProtocolError("a call's answer has other arguments than the call")
         error = self._error(answer)
-        return Attempt(
+        attempt = Attempt(
             name=call.name,
-            value=_value(answer) if error is None else None,
+            value=read_value(answer) if error is None else None,
             error=error,
             arguments=arguments,
             keywords=keywords,
             sent=call.parcel,
-            instructions=_of_type(int, answer.get("instructions", 0)),
-            operations=tuple(_of_type(str, name) for name in _of_type(list, answer.get("operations", []))),
+            instructions=of_type(int, answer.get("instructions", 0)),
+            operations=tuple(of_type(str, name) for name in of_type(list, answer.get("operations", []))),
         )
+        self._journal.asked.append(Asked.of(attempt))
+        return attempt
 
     def _pack(self, value: object) -> bytes:
-        parcel = pack(value, self._modules.loaded())
+        imported = len(sys.modules), next(reversed(sys.modules), None)  # what is new stands at the end
+        if imported != self._imported:
+            self._imported, self._modules = imported, [*modules_in(self._graders).values()]
+        parcel = pack(value, self._modules)
         if len(parcel) > MAX_PAYLOAD:
             raise GraderError(f"{len(parcel)} bytes of arguments are more than the {MAX_PAYLOAD} that can be sent")
         return parcel
@@ -270,12 +244,10 @@ class Submission:
     def _error(self, answer: Message) -> RaisedError | None:
         if answer.get("error") is None:
             return None
-        error = _of_type(dict, answer["error"])
-        types = [_of_type(str, name)[:MAX_NAME] for name in _of_type(list, error.get("types"))[:MAX_ERROR_TYPES]]
-        text = _of_type(str, error.get("text"))[:MAX_ERROR_TEXT]
+        types, text, trace = read_error(answer["error"], self._cells)
         key = limit_behind(f"{' '.join(types)}: {text}")
         limit = finding(f"limit-{key}", text, limit=self._machine.allowance.told(key)) if key else None
-        return RaisedError(tuple(types), text, limit)
+        return RaisedError(types, text, limit, trace)
 
 
 @dataclass(frozen=True)
@@ -286,27 +258,6 @@ class _Call:
     arguments: int
     keywords: set[str]
     parcel: bytes
-
-
-class _ModulesUnder:
-    """The modules that were imported from a folder: a grader and its helpers."""
-
-    def __init__(self, folder: Path) -> None:
-        self._inside = f"{folder}{os.sep}"
-        self._seen: tuple[int, str | None] = (0, None)
-        self._loaded: list[ModuleType] = []
-
-    def loaded(self) -> list[ModuleType]:
-        """Those there are now; looks for them when something has been imported since the last time."""
-        last = next(reversed(sys.modules), None)  # what is new stands at the end
-        if self._seen != (len(sys.modules), last):
-            self._seen = len(sys.modules), last
-            self._loaded = [module for module in list(sys.modules.values()) if self._contains(module)]
-        return self._loaded
-
-    def _contains(self, module: object) -> bool:
-        file = getattr(module, "__file__", None)
-        return isinstance(file, str) and file.startswith(self._inside) and isinstance(module, ModuleType)
 
 
 def _asked_in_vain(answer: Message) -> str | None:
@@ -321,33 +272,3 @@ def _undefined(answer: Message, probe: Callable[..., object]) -> str | None:
     name = _asked_in_vain(answer)
     code = getattr(probe, "__code__", None)
     return name if code is not None and name in code.co_names else None
-
-
-def _of_type(kind: type[Kind], value: object) -> Kind:
-    if type(value) is not kind:
-        raise ProtocolError(f"an answer has something else where it should have a {kind.__name__}")
-    return value
-
-
-def _value(answer: Message) -> Observed:
-    if "value" not in answer:
-        raise ProtocolError("an answer has neither a value nor an error")
-    return read(answer["value"])
-
-
-def _told(error: RaisedError) -> str:
-    return f"({error.types[0] if error.types else 'error'}: {error.text})"
-
-
-def _tuple(plain: Plain) -> tuple[Observed, ...]:
-    items = read(plain)
-    if not isinstance(items, list):
-        raise ProtocolError("arguments are not described as a list")
-    return tuple(items)
-
-
-def _dict(plain: Plain) -> dict[str, Observed]:
-    items = read(plain)
-    if not isinstance(items, dict):
-        raise ProtocolError("keywords are not described as a dict")
-    return items

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, cast
 
-import jinja2
-
-from .exercise import Exercise, Language
+from .evidence import Evidence, Grid, TracedLine
+from .exercise import Exercise, Language, Level
+from .feedback import render
 
 MIME_TYPE = "application/vnd.tensorgrade.verdict+json"
 VERSION = 1
@@ -29,7 +29,15 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class ClauseVerdict:
-    """One clause: what it asks for, what became of it, and the finding if it failed."""
+    """One clause: what it asks for, what became of it, and why if it failed.
+
+    Attributes:
+        code, finding: the kind of finding and its sentence, if it failed.
+        level: how much of this a student sees.
+        hint: the hint that the clause names, if it failed.
+        trace: the lines of the student's code that an exception passed, outermost first.
+        evidence: what the finding was concluded from.
+    """
 
     name: str
     text: str
@@ -37,6 +45,29 @@ class ClauseVerdict:
     status: Status
     code: str | None = None
     finding: str | None = None
+    level: Level = Level.CLAUSE
+    hint: str | None = None
+    trace: tuple[TracedLine, ...] = ()
+    evidence: Evidence | None = None
+
+    def disclosed(self) -> ClauseVerdict:
+        """Return what a student may see: the same without all that is above the level."""
+        if self.level is Level.VERDICT:
+            return ClauseVerdict("", "", self.points, self.status, level=self.level)
+        return replace(self, evidence=_evidence_at(self.level, self.evidence))
+
+    def without_own_words(self) -> ClauseVerdict:
+        """Return the same without what student code made up: it can carry inputs of the exercise's other clauses."""
+        made_up: dict[str, None] = {"error": None, "wrong": None, "got": None, "got_shape": None}
+        return replace(self, evidence=replace(self.evidence, **made_up)) if self.evidence else self
+
+    @classmethod
+    def from_stored(cls, data: dict[str, Any]) -> ClauseVerdict:
+        """Return what `asdict` was called on."""
+        trace = tuple(TracedLine(**line) for line in data["trace"])
+        evidence = _evidence_from(data["evidence"]) if data["evidence"] else None
+        kinds = {"status": Status(data["status"]), "level": Level(data["level"])}
+        return cls(**{**data, **kinds, "trace": trace, "evidence": evidence})
 
 
 @dataclass(frozen=True)
@@ -57,6 +88,7 @@ class Verdict:
         language: of all texts below.
         clauses: in the order of the exercise's file.
         reason: what kept clauses from being checked (a time-out, a lost cell, ...), for the student; or None.
+        problem: what is wrong with the notebook itself, such as a cell that did not run (see `problems`); or None.
         flagged: why a person has to look at this exercise (a fault of the grader), for the instructor; or None.
         measurements: of each test, where they were asked for; for the author of the grader.
     """
@@ -67,6 +99,7 @@ class Verdict:
     clauses: tuple[ClauseVerdict, ...]
     reason: str | None = None
     flagged: str | None = None
+    problem: str | None = None
     measurements: tuple[Measurement, ...] = field(default=(), compare=False)
 
     @property
@@ -86,6 +119,11 @@ class Verdict:
         lost = any(code in _CHANCE or code.startswith("limit-") for code in codes)
         return self.reason is None and self.flagged is None and not lost
 
+    @property
+    def names_cells(self) -> bool:
+        """Whether cells of the notebook are named by their numbers."""
+        return self.problem is not None or any(clause.trace for clause in self.clauses)
+
     def to_stored(self) -> dict[str, Any]:
         """Return plain data that `from_stored` takes."""
         return asdict(self)
@@ -93,40 +131,78 @@ class Verdict:
     @classmethod
     def from_stored(cls, data: dict[str, Any]) -> Verdict:
         """Return what `to_stored` was called on."""
-        clauses = (ClauseVerdict(**{**clause, "status": Status(clause["status"])}) for clause in data["clauses"])
-        measurements = (Measurement(**measurement) for measurement in data["measurements"])
-        return cls(**{**data, "clauses": tuple(clauses), "measurements": tuple(measurements)})
+        clauses = tuple(map(ClauseVerdict.from_stored, data["clauses"]))
+        measurements = tuple(Measurement(**measurement) for measurement in data["measurements"])
+        return cls(**{**data, "clauses": clauses, "measurements": measurements})
+
+    def with_levels_of(self, exercise: Exercise) -> Verdict:
+        """Return the same with the levels of disclosure that the exercise has now."""
+        levels = {name: clause.disclosure for name, clause in exercise.clauses.items()}
+        return replace(self, clauses=tuple(replace(clause, level=levels[clause.name]) for clause in self.clauses))
+
+    def disclosed(self) -> Verdict:
+        """Return what a student may see: clauses at their levels, and nothing that is for the author or instructor.
+
+        Where one clause tells nothing of its inputs, no other one shows messages or values of student code. A clause
+        of which nothing is told has its number as its name, and no problem is told beside it. Why an exercise is
+        flagged is an empty text.
+        """
+        told = [clause.disclosed() for clause in self.clauses]
+        if any(clause.level in (Level.VERDICT, Level.CLAUSE) for clause in told):
+            told = [clause.without_own_words() for clause in told]
+        clauses = tuple(replace(clause, name=clause.name or str(number)) for number, clause in enumerate(told, 1))
+        problem = None if any(clause.level is Level.VERDICT for clause in clauses) else self.problem
+        flagged = None if self.flagged is None else ""
+        return replace(self, clauses=clauses, flagged=flagged, problem=problem, measurements=())
 
     def to_json(self) -> dict[str, Any]:
         """Return the machine-readable form; what is for the instructor alone is reduced to a flag."""
-        facts = {**asdict(replace(self, measurements=())), "flagged": self.flagged is not None}
+        facts = {**asdict(self.disclosed()), "flagged": self.flagged is not None}
         del facts["measurements"]
         return {"version": VERSION, "score": self.score, "max_score": self.max_score, **facts}
 
     def to_text(self) -> str:
         """Return what a student reads, as plain text."""
-        return _TEMPLATES.get_template("text").render(**self._words())
+        return self._render("verdict.txt")
 
     def to_html(self) -> str:
         """Return what a student reads, as an HTML fragment without scripts."""
-        return _TEMPLATES.get_template("html").render(**self._words())
+        return self._render("verdict.html")
 
-    def _words(self) -> dict[str, object]:
-        return {"verdict": self, "say": _WORDS[self.language], "number": plain_decimal}
+    def _render(self, template: str) -> str:
+        shown = self.disclosed()
+        findings = [clause.finding for clause in shown.clauses]
+        told = [set(findings[:place]) - {None} for place in range(len(findings))]
+        return render(template, self.language, verdict=shown, status=self._status(), findings=findings, told=told)
+
+    def _status(self) -> Status:
+        """That of the exercise as a whole."""
+        statuses = {clause.status for clause in self.clauses}
+        unknown = statuses == {Status.NOT_RUN} or (self.flagged is not None and Status.FAILED not in statuses)
+        return Status.PASSED if statuses == {Status.PASSED} else Status.NOT_RUN if unknown else Status.FAILED
 
 
 def not_run(exercise: Exercise, language: Language, reason: str | None, flagged: str | None = None) -> Verdict:
     """Return the verdict on an exercise of which no clause could be checked."""
     clauses = tuple(
-        ClauseVerdict(name, clause.text.get(language), float(clause.points), Status.NOT_RUN)
+        ClauseVerdict(name, clause.text.get(language), float(clause.points), Status.NOT_RUN, level=clause.disclosure)
         for name, clause in exercise.clauses.items()
     )
     return Verdict(exercise.name, exercise.title.get(language), language, clauses, reason, flagged)
 
 
-def plain_decimal(number: float) -> str:
-    """A number of points as nbgrader reads it: digits and at most one point, no exponent."""
-    return f"{number:.6f}".rstrip("0").rstrip(".")
+def _evidence_at(level: Level, evidence: Evidence | None) -> Evidence | None:
+    """What a student may see of evidence: the input from `case` on, the values with `full` alone."""
+    if evidence is None or level is Level.FULL:
+        return evidence
+    return replace(evidence, got=None, expected=None, expected_shape=None) if level is Level.CASE else None
+
+
+def _evidence_from(data: dict[str, Any]) -> Evidence:
+    wrong = data["wrong"]
+    grid = Grid(tuple(map(tuple, wrong["shares"])), tuple(wrong["shape"])) if wrong else None
+    shapes = {name: data[name] and tuple(data[name]) for name in ("got_shape", "expected_shape")}
+    return Evidence(**{**data, **shapes, "wrong": grid})
 
 
 def from_json(data: object) -> dict[str, Any] | None:
@@ -134,64 +210,3 @@ def from_json(data: object) -> dict[str, Any] | None:
     if not isinstance(data, dict) or data.get("version") != VERSION or not isinstance(data.get("clauses"), list):
         return None
     return cast("dict[str, Any]", data)
-
-
-_WORDS: dict[Language, dict[str, str]] = {
-    "en": {
-        "passed": "passed",
-        "failed": "failed",
-        "not run": "not run",
-        "of": "of",
-        "points": "points",
-        "review": "This exercise could not be graded automatically. A person will look at it.",
-    },
-    "zh": {
-        "passed": "通过",
-        "failed": "未通过",
-        "not run": "未检查",
-        "of": "/",
-        "points": "分",
-        "review": "本题无法自动评分，将由老师人工查看。",
-    },
-}
-
-_TEXT = """\
-{{ verdict.title }}: {{ number(verdict.score) }} {{ say.of }} {{ number(verdict.max_score) }} {{ say.points }}
-{%- for clause in verdict.clauses %}
-[{{ say[clause.status] }}] {{ clause.text }} ({{ number(clause.points) }})
-{%- if clause.finding %}
-    {{ clause.finding }}
-{%- endif %}{% endfor %}
-{%- if verdict.reason %}
-{{ verdict.reason }}
-{%- endif %}
-{%- if verdict.flagged %}
-{{ say.review }}
-{%- endif %}
-"""
-
-_HTML = """\
-<div class="tensorgrade-verdict">
-<p><strong>{{ verdict.title }}</strong>: {{ number(verdict.score) }} {{ say.of }} {{ number(verdict.max_score) }} \
-{{ say.points }}</p>
-<ul style="list-style: none; padding-left: 0">
-{%- for clause in verdict.clauses %}
-<li>{{ {"passed": "✓", "failed": "✗", "not run": "–"}[clause.status] }} <strong>{{ say[clause.status] }}</strong>: \
-{{ clause.text }} ({{ number(clause.points) }})
-{%- if clause.finding %}<br>{{ clause.finding }}{% endif %}</li>
-{%- endfor %}
-</ul>
-{%- if verdict.reason %}
-<p>{{ verdict.reason }}</p>
-{%- endif %}
-{%- if verdict.flagged %}
-<p>{{ say.review }}</p>
-{%- endif %}
-</div>
-"""
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.DictLoader({"text": _TEXT, "html": _HTML}),
-    autoescape=lambda name: name == "html",
-    undefined=jinja2.StrictUndefined,
-)

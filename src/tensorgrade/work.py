@@ -6,12 +6,15 @@ or a recursion over the input shows as more instructions, a `map` over torch fun
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .codec import Message, Plain
@@ -24,19 +27,56 @@ def measure(function: Callable[..., Any], *arguments: object, **keywords: object
     """Return the value of ``function(*arguments, **keywords)`` and what it cost.
 
     The cost has ``instructions`` (Python bytecode instructions executed) and ``operations`` (the names of the torch
-    operations below autograd, in order, for example ``"aten.eye.m_out"``, at most ``MAX_OPERATIONS``).
+    operations below autograd, in order, for example ``"aten.eye.m_out"``, at most ``MAX_OPERATIONS``). To print
+    something and to write a tensor as text cost nothing, however large it is.
     """
-    counter = _InstructionCounter()
-    recorder = _OperationRecorder()
-    with recorder, counter.counting():
+    showing = _Showing()
+    counter = _InstructionCounter(showing)
+    recorder = _OperationRecorder(showing)
+    with showing.noticed(), recorder, counter.counting():
         value = function(*arguments, **keywords)
     return value, {"instructions": counter.instructions, "operations": recorder.names}
 
 
-class _InstructionCounter:
-    """Counts the Python instructions that run, other than those of this module."""
+class _Showing:
+    """Whether something is being shown: a tensor's text alone takes more instructions the larger it is."""
 
     def __init__(self) -> None:
+        self._depth = 0
+
+    def __bool__(self) -> bool:
+        return self._depth > 0
+
+    @contextlib.contextmanager
+    def noticed(self) -> Iterator[None]:
+        """Notice when something is printed, or a tensor is written as text."""
+        places: list[tuple[Any, str]] = [(builtins, "print"), (torch._tensor_str, "_str")]
+        originals = [vars(module)[name] for module, name in places]
+        for (module, name), original in zip(places, originals, strict=True):
+            setattr(module, name, self._noticing(original))
+        try:
+            yield
+        finally:
+            for (module, name), original in zip(places, originals, strict=True):
+                setattr(module, name, original)
+
+    def _noticing(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def shown(*arguments: Any, **keywords: Any) -> Any:
+            self._depth += 1
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                self._depth -= 1
+
+        return shown
+
+
+class _InstructionCounter:
+    """Counts the Python instructions that run, other than those of this module and those that show something."""
+
+    def __init__(self, showing: _Showing) -> None:
+        self._showing = showing
         self.instructions = 0
 
     if sys.version_info >= (3, 12):
@@ -56,7 +96,7 @@ class _InstructionCounter:
                 monitoring.free_tool_id(_TOOL)
 
         def _executed(self, code: CodeType, _: int) -> None:
-            self.instructions += code.co_filename != __file__
+            self.instructions += code.co_filename != __file__ and not self._showing
 
     else:
 
@@ -77,15 +117,16 @@ class _InstructionCounter:
             return self._step
 
         def _step(self, frame: FrameType, event: str, _: object) -> Callable[..., Any]:
-            self.instructions += event == "opcode"
+            self.instructions += event == "opcode" and not self._showing
             return self._step
 
 
 class _OperationRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the name of each torch operation and runs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, showing: _Showing) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._showing = showing
         self.names: list[Plain] = []
 
     @classmethod
@@ -99,6 +140,6 @@ class _OperationRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         arguments: tuple[object, ...] = (),
         keywords: dict[str, object] | None = None,
     ) -> object:
-        if len(self.names) < MAX_OPERATIONS:
+        if len(self.names) < MAX_OPERATIONS and not self._showing:
             self.names.append(str(function))
         return function(*arguments, **(keywords or {}))

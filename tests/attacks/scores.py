@@ -657,7 +657,7 @@ ATTACKS = (
                 original = process.Observer.describe
                 right = torch.tensor([[6.0, 12.0], [12.0, 26.0]])
                 process.Observer.describe = lambda self, value: original(self, right if value is not None else value)
-                process._call.__globals__["_describe_error"] = lambda error: None
+                process._call.__globals__["_describe_error"] = lambda *_: None
         """,
         answer="def answer(x, tag=''):\n    return torch.tensor([[6.0, 12.0], [12.0, 26.0]])",
     ),

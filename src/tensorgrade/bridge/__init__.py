@@ -3,7 +3,8 @@
 Trusted side. ``nbgrader_config.py`` calls `configure`; nbgrader then reads submissions with `batch.SubmissionExporter`,
 repairs them with `repair.RepairNotebook`, grades them with `grade.GradeSubmission` in the place of its own Execute, and
 stores them without anything that would act in a reader's browser (`inert.InertNotebook`). `steps` are nbgrader's own
-preprocessors with a gradebook that is set up once for a run (`gradebooks`).
+preprocessors with a gradebook that is set up once for a run (`gradebooks`). `page.FeedbackPage` is what students get
+to see.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ def configure(config: Any) -> None:
         "tensorgrade.bridge.inert.InertNotebook",
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
+    config.GenerateFeedback.exporter_class = "tensorgrade.bridge.page.FeedbackPage"
+    config.FeedbackPage.template_name = "feedback_page"
+    config.FeedbackPage.extra_template_basedirs = [str(Path(__file__).parents[1] / "templates")]
     config.GenerateAssignment.preprocessors = [
         "nbgrader.preprocessors.IncludeHeaderFooter",
         "nbgrader.preprocessors.InstantiateTests",

@@ -24,12 +24,13 @@ from traitlets import Bool, Enum, Float, Int, List, Unicode
 from ..course import Course
 from ..errors import TensorgradeError
 from ..exercise import Assignment, Language
+from ..feedback import plain_decimal
 from ..findings import finding
 from ..job import CellJob, CellRun, Graded, Job, Settings
 from ..notebook import GRADED, NAMESPACE, test_cell_id
 from ..pool import POOL
 from ..results import stored
-from ..verdict import MIME_TYPE, Verdict, not_run, plain_decimal
+from ..verdict import MIME_TYPE, Verdict, not_run
 from .batch import Batch
 from .repair import UNREADABLE
 

@@ -98,10 +98,3 @@ def diagnose_replicas(got: Sequence[int], expected: Sequence[int]) -> Diagnosis 
     if list(got) == list(expected):
         return None
     return Diagnosis("replica-sizes" if sum(got) == sum(expected) else "replica-sum")
-
-
-def diagnose_keys(got: Sequence[str], expected: Sequence[str]) -> Diagnosis | None:
-    """Whether names of a state dict still have the prefix of a wrapped model."""
-    left = [name for name in got if name.startswith("module.") and name not in expected]
-    known = bool(left) and all(name.removeprefix("module.") in expected for name in left)
-    return Diagnosis("module-prefix", {}) if known else None

@@ -243,9 +243,10 @@ def _order(pair: Pair) -> Diagnosis | None:
     """The right values in the wrong places; needs three different ones to be more than chance."""
     if not pair.ordered or pair.expected.numel() < 3 or not pair.rearranged:
         return None
-    wanted = pair.in_order
-    steps = (wanted.diff() > 10 * pair.precision * wanted.abs().max()).sum()
-    return Diagnosis("order") if int(steps) >= 2 else None
+    low, high = pair.expected.aminmax()
+    apart = 10 * pair.precision * max(float(low.abs()), float(high.abs()))
+    between = (pair.expected - low > apart) & (high - pair.expected > apart)
+    return Diagnosis("order") if bool(between.any()) else None
 
 
 def _imprecise(pair: Pair) -> Diagnosis | None:

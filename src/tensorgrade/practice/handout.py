@@ -59,9 +59,12 @@ def read(path: Path) -> Handout:
         raise HandoutError(f"{path} was not made by tensorgrade, or by a version without hints: take the released one")
     language = next((language for language in LANGUAGES if language == facts.get("language")), LANGUAGES[0])
     examples = {_grade_id(cell): cell.source for cell in notebook.cells if cell.cell_type == "code"}
+    order = {name: number for number, name in enumerate(examples)}  # the file has the metadata by the alphabet
+    names = sorted(facts["exercises"], key=lambda name: order.get(test_cell_id(name), len(order)))
+    told = {name: facts["exercises"][name] for name in names}
     tasks = {
-        name: Task(name, told["title"], tuple(told["hints"]), examples.get(test_cell_id(name), ""))
-        for name, told in facts["exercises"].items()
+        name: Task(name, facts["title"], tuple(facts["hints"]), examples.get(test_cell_id(name), ""))
+        for name, facts in told.items()
     }
     return Handout(path, language, tasks)
 

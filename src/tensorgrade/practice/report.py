@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jinja2
-
 from ..exercise import Language
+from ..feedback import render
 from .examples import Result
 from .handout import Task
 
@@ -38,66 +37,20 @@ _WORDS: dict[Language, dict[str, str]] = {
     },
 }
 
-_TEXT = """\
-{{ mark(report) }} {{ report.task.title }}: {{ report.headline }}
-{%- for result in report.failures %}
-
-    {{ result.source | indent }}
-  {{ result.problem.get(report.language) }}
-{%- if result.where %}
-  -> {{ result.where }}
-{%- endif %}
-{%- endfor %}
-{%- if report.failures and report.task.hints %}
-{{ report.say("hint", name=report.task.name) }}
-{%- elif not report.failures %}
-{{ report.say("more") }}
-{%- endif %}"""
-
-_HTML = """\
-<div class="tensorgrade-check">
-<p><strong>{{ mark(report) }} {{ report.task.title }}</strong>: {{ report.headline }}</p>
-{%- if report.failures %}
-<ul>
-{%- for result in report.failures %}
-<li><pre style="margin: 0">{{ result.source }}</pre>{{ result.problem.get(report.language) }}
-{%- if result.where %}<br><code>{{ result.where }}</code>{% endif %}</li>
-{%- endfor %}
-</ul>
-{%- endif %}
-<p>{% if report.failures and report.task.hints %}{{ report.say("hint", name=report.task.name) }}
-{%- elif not report.failures %}{{ report.say("more") }}{% endif %}</p>
-</div>"""
-
-_PROGRESS_TEXT = """\
-{% for report in progress.reports %}{{ mark(report) }} {{ report.task.title }} ({{ report.task.name }}): \
-{{ report.headline }}
-{% endfor %}{{ progress.headline }}"""
-
-_PROGRESS_HTML = """\
-<table class="tensorgrade-progress"><caption>{{ progress.headline }}</caption>
-{%- for report in progress.reports %}
-<tr><td>{{ mark(report) }}</td><th scope="row" style="text-align: left">{{ report.task.title }}</th>\
-<td><code>{{ report.task.name }}</code></td><td style="text-align: left">{{ report.headline }}</td></tr>
-{%- endfor %}
-</table>"""
-
 
 class _Shown:
     """Something that a notebook shows as HTML and a terminal as text."""
 
-    _template = ""
-
     def to_text(self) -> str:
         """Return it as plain text."""
-        return self._render("text")
+        return self._render("txt")
 
     def to_html(self) -> str:
         """Return it as an HTML fragment without scripts."""
         return self._render("html")
 
     def _render(self, form: str) -> str:
-        return _TEMPLATES.get_template(f"{self._template}.{form}").render({self._template: self})
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         return self.to_text()
@@ -114,8 +67,6 @@ class Report(_Shown):
     language: Language
     results: tuple[Result, ...]
 
-    _template = "report"
-
     @property
     def failures(self) -> tuple[Result, ...]:
         """The statements that did not pass."""
@@ -127,14 +78,30 @@ class Report(_Shown):
         return bool(self.results) and not self.failures
 
     @property
+    def status(self) -> str:
+        """The same as the status of a clause."""
+        return "passed" if self.passed else "failed" if self.failures else "not run"
+
+    @property
+    def mark(self) -> str:
+        """One sign for it."""
+        return "✓" if self.passed else "✗"
+
+    @property
     def headline(self) -> str:
         """What came of it, in a few words."""
         key = "failed" if self.failures else "passed" if self.results else "none"
-        return self.say(key, failed=len(self.failures), count=len(self.results))
+        return say(self.language, key, failed=len(self.failures), count=len(self.results))
 
-    def say(self, key: str, **facts: object) -> str:
-        """A sentence in the notebook's language."""
-        return say(self.language, key, **facts)
+    @property
+    def advice(self) -> str:
+        """What to know or to do next; empty when there is nothing."""
+        if not self.failures:
+            return say(self.language, "more")
+        return say(self.language, "hint", name=self.task.name) if self.task.hints else ""
+
+    def _render(self, form: str) -> str:
+        return render(f"check.{form}", self.language, report=self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -144,34 +111,21 @@ class Progress(_Shown):
     language: Language
     reports: tuple[Report, ...]
 
-    _template = "progress"
-
     @property
     def headline(self) -> str:
         """How many pass."""
         done = sum(report.passed for report in self.reports)
         return say(self.language, "done", done=done, count=len(self.reports))
 
+    @property
+    def status(self) -> str:
+        """The same as the status of a clause: passed when all exercises are."""
+        return "passed" if all(report.passed for report in self.reports) else "failed"
+
+    def _render(self, form: str) -> str:
+        return render(f"progress.{form}", self.language, progress=self)
+
 
 def say(language: Language, key: str, **facts: object) -> str:
     """A sentence for students."""
     return _WORDS[language][key].format(**facts)
-
-
-def _mark(report: Report) -> str:
-    return "✓" if report.passed else "✗"
-
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.DictLoader(
-        {
-            "report.text": _TEXT,
-            "report.html": _HTML,
-            "progress.text": _PROGRESS_TEXT,
-            "progress.html": _PROGRESS_HTML,
-        }
-    ),
-    autoescape=lambda name: name is not None and name.endswith(".html"),
-    undefined=jinja2.StrictUndefined,
-)
-_TEMPLATES.globals["mark"] = _mark
