@@ -101,8 +101,10 @@ def test_group(submission, generator):
         facts = submission.ranks(size).run(trained_without_environment, *inputs(generator, size))
         for number, (_, _, seen, *_) in enumerate(facts):
             right = (("gloo", number, size), True, True)
-            first = right if right in seen else seen[:1]  # What else the model is called for is nobody's business.
-            expect(first, "use of DistributedDataParallel in a group", "在进程组中使用 DistributedDataParallel").equals(right)
+            told = [right] if right in seen else seen[:1]  # What else the model is called for is nobody's business.
+            expect(told, "use of DistributedDataParallel in a group", "在进程组中使用 DistributedDataParallel").equals(
+                [right]
+            )
 
 
 def parameters_after(state, model, names):
