@@ -85,6 +85,7 @@ ANSWERS = {
         "turn": "def turn(x:\n    return x",
         "double": "def doubel(x):\n    return 2 * x\n\nprint('a long line ' * 40)\ndoubel('x' * 500)",
     },
+    "misspelt": {**RIGHT, "turn": "def trun(x):\n    return x.t().contiguous()"},
 }
 CONTRAST = """() => {
   const channel = value => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
@@ -245,26 +246,26 @@ def test_own_lines_of_an_error(opened):
 
 
 @pytest.mark.parametrize(
-    ("language", "exercise", "sentence"),
+    ("answers", "language", "sentence"),
     [
         (
+            "broken",
             "en",
-            "turn",
             "Code cell 2, which is to define turn, did not run: line 1 is not Python ('(' was never closed).",
         ),
-        ("en", "double", "double is not defined; code cell 4 defines doubel: is that what you mean?"),
+        ("misspelt", "en", "turn is not defined; code cell 2 defines trun: is that what you mean?"),
         (
+            "broken",
             "zh",
-            "turn",
             "应当定义 turn 的第 2 个代码单元格没有运行：第 1 行不是合法的 Python 代码（'(' was never closed）。",
         ),
-        ("zh", "double", "没有定义 double；第 4 个代码单元格定义了 doubel：是不是写错了名称？"),
+        ("misspelt", "zh", "没有定义 turn；第 2 个代码单元格定义了 trun：是不是写错了名称？"),
     ],
 )
-def test_problem_of_the_notebook(opened, language, exercise, sentence):
+def test_problem_of_the_notebook(opened, answers, language, sentence):
     """What is wrong with the notebook itself stands first, in one sentence; cells have the numbers that it names."""
-    page = opened(f"broken-{language}")
-    assert verdict_of(page, exercise).get_by_role("paragraph").first.inner_text() == sentence
+    page = opened(f"{answers}-{language}")
+    assert verdict_of(page, "turn").get_by_role("paragraph").first.inner_text() == sentence
     number = re.search(r"ode cell (\d)|第 (\d) 个代码单元格", sentence)
-    label = page.locator(f"#{exercise} .label").inner_text()
+    label = page.locator("#turn .label").inner_text()
     assert label.startswith(number[0] if language == "zh" else f"C{number[0]}")

@@ -21,6 +21,7 @@ from tests.nbgrader_course import REPOSITORY
 
 COURSE = Course(REPOSITORY)
 ASSIGNMENTS = [COURSE.load(name) for name in COURSE.assignment_names()]
+KERNEL = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel"
 CELLS = "jupyterapp.shell.currentWidget.content.widgets"
 SECONDS = 120
 """How long the browser waits for anything before a test fails."""
@@ -82,6 +83,8 @@ class OpenNotebook:
         page.get_by_role("tab", name=f"{name}.ipynb").wait_for()
         notebook = cls(page)
         notebook.cell(0).locator(".jp-RenderedMarkdown h1").wait_for()
+        # a cell that is run before its kernel has started is not run at all
+        page.wait_for_function(f"{KERNEL}?.status === 'idle'")
         return notebook
 
     @property
