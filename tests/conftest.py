@@ -43,7 +43,14 @@ GRADER_HEAD = "import time\nimport pytest\nimport torch\nfrom torch import nn\nf
 
 
 LONG = ("test_flagship", "test_jupyterlab", "test_virtual_cuda_examples", "test_stock_kernel", "test_bridge")
-LONG += ("test_virtual_cuda_parallel", "test_verify", "test_shell", "test_hostile_notebooks", "test_inert", "test_ahead")
+LONG += (
+    "test_virtual_cuda_parallel",
+    "test_verify",
+    "test_shell",
+    "test_hostile_notebooks",
+    "test_inert",
+    "test_ahead",
+)
 LONG += ("test_disclosure", "test_feedback_page", "test_sandbox")
 
 
