@@ -108,12 +108,9 @@ def end(c, first, extra):
 def reduces(c, source, target, dims):
     """Whether one of the usual reductions of `source` gives `target`."""
     functions = (np.sum, np.mean, np.max, np.min, np.prod, np.argmax, np.argmin)
-    return any(
-        long(result.shape) == long(target.shape) and c.flat(result, target)
-        for function in functions
-        for dim in dims
-        for result in [np.asarray(function(source, axis=dim))]
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # a product of large numbers is infinite, and equal to nothing
+        results = [np.asarray(function(source, axis=dim)) for function in functions for dim in dims]
+    return any(long(result.shape) == long(target.shape) and c.flat(result, target) for result in results)
 
 
 def shifted(c, steps):
