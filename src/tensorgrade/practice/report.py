@@ -5,6 +5,7 @@ Student's side.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from ..exercise import Language
@@ -38,7 +39,7 @@ _WORDS: dict[Language, dict[str, str]] = {
 }
 
 
-class _Shown:
+class _Shown(ABC):
     """Something that a notebook shows as HTML and a terminal as text."""
 
     def to_text(self) -> str:
@@ -49,8 +50,8 @@ class _Shown:
         """Return it as an HTML fragment without scripts."""
         return self._render("html")
 
-    def _render(self, form: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _render(self, form: str) -> str: ...
 
     def __repr__(self) -> str:
         return self.to_text()
