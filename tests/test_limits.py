@@ -1,5 +1,8 @@
 """Specification of limits: what they are in YAML, and that exceeding one costs its cell or exercise only."""
 
+import subprocess
+import sys
+
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -171,6 +174,26 @@ def test_a_function_over_a_limit_costs_its_exercise_only(course, run_notebook, c
     assert f"limit of {limit}." in clause.finding
     assert graded.verdicts["first"].flagged is None
     assert graded.verdicts["second"].score == 1
+
+
+@pytest.fixture
+def naps():
+    """Processes that work for a moment and sleep for another: who runs beside them is counted too much time."""
+    nap = "import time\nwhile True: time.sleep(0.0005); sum(range(20000))"
+    napping = [subprocess.Popen([sys.executable, "-c", nap]) for _ in range(8)]
+    yield
+    for process in napping:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.usefixtures("naps")
+def test_processor_time_is_counted_as_the_limit_counts_it(make_course, exercise_text, run_notebook):
+    """Where the kernel's ticks and the time that was really used differ, it is still told that it was this limit."""
+    limits = "\nlimits: {seconds: 60, cpu_seconds: 2}\n"
+    course = make_course({"first": (exercise_text("values") + limits, GRADER.format("first"))})
+    graded = run_notebook(course, "def first(n):\n    while True: pass", "judge:first", seconds=60)
+    assert "limit of 2 s." in graded.verdicts["first"].clauses[0].finding
 
 
 def test_too_large_a_result_is_told(course, run_notebook):

@@ -161,7 +161,9 @@ class Execution:
             self._end_process()
             return self._over(failure.limit)
         except SubmissionFailure:
-            if self._end_process() >= self._allowance.cpu_seconds:
+            used = self._process.processor_seconds() if self._process else 0.0
+            self._end_process()
+            if used >= self._allowance.cpu_seconds:
                 return self._over("cpu_seconds")
             exhausted = self._starts > MAX_RESTARTS or self.seconds_left() <= 0
             return self._stopped("DeadKernelError", "cell-not-run" if exhausted else "cell-ended")
@@ -254,13 +256,10 @@ class Execution:
             raise
         return process
 
-    def _end_process(self) -> float:
-        """End the notebook's process; returns the processor seconds that it used."""
-        process, self._process = self._process, None
-        if process is None:
-            return 0.0
-        process.close()
-        return process.cpu_seconds
+    def _end_process(self) -> None:
+        if self._process is not None:
+            self._process.close()
+            self._process = None
 
     def _confinement(self, name: str, folder: str) -> Confinement:
         """What the process of the notebook may use."""

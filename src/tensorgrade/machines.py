@@ -23,8 +23,6 @@ from .limits import Allowance
 from .processes import Process, request_together
 from .supervisor import ZygoteHandle
 
-CLOCK_ERROR = 0.1
-"""Seconds that the kernel's count of processor time may be short of a limit that it has enforced."""
 MAX_ACCELERATORS = 8
 _meetings = itertools.count()
 """Numbers for the folders in which ranks find each other: none has files of others that met before."""
@@ -172,7 +170,7 @@ class NotebookMachine:
         try:
             answer = self._process.request(message, seconds, self.allowance.result)
         except ProcessEnded as failure:
-            if self._process.processor_seconds() >= self.allowance.cpu_seconds - CLOCK_ERROR:
+            if self._process.processor_seconds() >= self.allowance.cpu_seconds:
                 raise LimitExceeded("cpu_seconds") from failure
             raise
         self._answered = True
