@@ -27,7 +27,7 @@ from .supervisor import ZygoteHandle
 MAX_RESTARTS = 5
 MAX_RANKS = 8
 SEED = 0
-OWN_PROCESSES = 3 * 2 + MAX_RANKS
+OWN_PROCESSES = 4 * 2 + MAX_RANKS
 """Processes that are ours: other machines of a notebook, with a snapshot each, and the ranks of one of them."""
 
 

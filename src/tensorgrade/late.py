@@ -27,7 +27,7 @@ class LateImports:
     The submissions' have `ACCELERATORS` among them where an exercise has accelerators.
     """
 
-    submissions: tuple[str, ...] = tuple(_FEATURES)
+    submissions: tuple[str, ...] = (*_FEATURES, ACCELERATORS)
     graders: tuple[str, ...] = ()
 
     @classmethod

@@ -27,7 +27,7 @@ MAX_ACCELERATORS = 8
 _meetings = itertools.count()
 """Numbers for the folders in which ranks find each other: none has files of others that met before."""
 _CARD = r"/dev/nvidia\d+"
-MAX_OTHERS = 2
+MAX_OTHERS = 3
 """How many other machines there are at a time: each may use as much memory as the notebook's own."""
 
 
