@@ -261,6 +261,12 @@ def need_each_other(course):
     add_exercise(course, "create", "zeros-ones", needs="views/transpose")
 
 
+def misname_concept(course):
+    write(course.assignments / "course.yaml", "schema: 1\nconcepts: [eye, zeros]\n")
+    add_exercise(course, "create", "zeros-ones", more="teaches: [zeros]\n")
+    add_exercise(course, "create", "eye", more="teaches: [eye, zeroes]\n")
+
+
 def remove_grader(course):
     course.grader_file("create", "eye").unlink()
 
@@ -311,6 +317,11 @@ def shout_folder_name(course):
             need_each_other,
             "assignments/create/eye.yaml:4: needs",
             "create/eye needs create/zeros-ones needs views/transpose needs create/eye; remove one of these needs",
+        ),
+        (
+            misname_concept,
+            "assignments/create/eye.yaml:12: teaches[1]",
+            'found "zeroes", which is no concept of course.yaml; write `zeros` instead, or add it there',
         ),
         (remove_grader, "assignments/create/eye.yaml:9: clauses", "found no grader graders/create/test_eye.py; write"),
         (orphan_grader, "graders/create/test_full.py:1", "found a grader without an exercise in assignments/create"),

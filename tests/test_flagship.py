@@ -7,11 +7,11 @@ import pytest
 
 from examples.course_page import MAP, PAGE, drawn_map, page
 from tensorgrade.course import Course
+from tensorgrade.exercise import COURSE_FILE, read_course_settings
 from tensorgrade.job import CellJob, Job
 from tensorgrade.late import LateImports
 from tensorgrade.runner import grade
 from tensorgrade.supervisor import open_zygote
-from tensorgrade.zygote import ACCELERATORS
 
 COURSE = Course(Path(__file__).parents[1])
 
@@ -39,7 +39,7 @@ CASES = [
 def zygote():
     """A zygote with all that some answer or probe of the course imports late."""
     with open_zygote("auto") as zygote:
-        zygote.preload((*LateImports().submissions, ACCELERATORS))
+        zygote.preload(LateImports().submissions)
         yield zygote
 
 
@@ -72,6 +72,13 @@ def lines_of_graders(exercise, code):
 def test_the_files_fit_together(assignment):
     """Every exercise has its grader, every clause its test."""
     assert COURSE.problems(assignment) == ()
+
+
+def test_every_concept_is_taught():
+    """The concepts of ``course.yaml`` are those that exercises teach, and no others."""
+    known = read_course_settings(COURSE.assignments / COURSE_FILE).concepts
+    exercises = [exercise for assignment in ASSIGNMENTS for exercise in assignment.exercises]
+    assert set(known) == {concept for exercise in exercises for concept in exercise.teaches}
 
 
 def test_the_course_page_is_current():

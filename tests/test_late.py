@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tensorgrade.late import LateImports
+from tensorgrade.zygote import ACCELERATORS
 
 COMPILER, TENSORS = "torch._dynamo", "torch.distributed.tensor"
 FEATURES = {
@@ -35,10 +36,10 @@ def test_features_of_answers_and_graders_tell(make_course, exercise_text, featur
 
 
 def test_without_an_assignment_all_is_imported(make_course, exercise_text):
-    """Nobody knows what an ordinary notebook needs, or one whose assignment cannot be read."""
+    """Nobody knows what an ordinary notebook needs, a whole course, or an assignment that cannot be read."""
     course = make_course({"task": (exercise_text("values"), "")})
-    assert LateImports.of(course, None).submissions == (COMPILER, TENSORS)
-    assert LateImports.of(course, "unknown").submissions == (COMPILER, TENSORS)
+    assert LateImports.of(course, None).submissions == (COMPILER, TENSORS, ACCELERATORS)
+    assert LateImports.of(course, "unknown").submissions == (COMPILER, TENSORS, ACCELERATORS)
 
 
 USE = """

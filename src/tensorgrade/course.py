@@ -33,7 +33,7 @@ from tensorgrade.exercise import (
     read_settings,
 )
 from tensorgrade.figures import figures, is_figure
-from tensorgrade.fit import problem_at, wrong_grader, wrong_needs
+from tensorgrade.fit import problem_at, unknown_concepts, wrong_grader, wrong_needs
 from tensorgrade.limits import DEFAULT_LIMITS
 from tensorgrade.model import FrozenMapping
 from tensorgrade.yamlfile import Key, Problem, closest
@@ -180,6 +180,7 @@ class Course:
             self._missing_figures(assignment, reading),
             self._unlisted(reading),
             self._wrong_needs(assignment),
+            self._unknown_concepts(reading),
             chain.from_iterable(wrong_grader(one, self.grader_file(assignment, one.name)) for one in reading.listed()),
             self._orphaned_graders(assignment),
         )
@@ -279,6 +280,11 @@ class Course:
         # A file with mistakes is reported when its own assignment is checked.
         exercises = {e.id: e for file in files if (e := _attempt(read_exercise, file, []))}
         return wrong_needs(exercises, known, assignment)
+
+    def _unknown_concepts(self, reading: _Reading) -> Iterator[Problem]:
+        known = reading.course.concepts if reading.course else ()
+        for exercise in reading.exercises.values():
+            yield from unknown_concepts(exercise, known)
 
     def _orphaned_graders(self, assignment: str) -> Iterator[Problem]:
         graded = {self.grader_file(assignment, file.stem) for file in self._exercise_files(assignment)}

@@ -209,7 +209,15 @@ class _Limited(Model):
 
 
 class CourseSettings(_Limited):
-    """What a course's ``assignments/course.yaml`` says: what holds where assignments and exercises say nothing."""
+    """What a course's ``assignments/course.yaml`` says.
+
+    Its limits and the like hold where assignments and exercises say nothing. If it lists concepts, exercises teach
+    these and no others.
+    """
+
+    concepts: Annotated[
+        tuple[_Concept, ...], said("a list of all concepts that exercises teach", ["eye", "dtype"]), *EACH_ONCE
+    ] = ()
 
 
 class _Graded(_Limited):

@@ -1,4 +1,6 @@
-"""Whether an exercise fits the rest of its course: its needs exist and end, its grader tests its clauses and no more.
+"""Whether an exercise fits the rest of its course.
+
+Its needs exist and end, what it teaches is known, and its grader tests its clauses and no more.
 
 Trusted side. Graders are read as text here, never imported. Every problem comes as a value; ``course`` reports them.
 """
@@ -7,18 +9,29 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
-from tensorgrade.exercise import Exercise
+from tensorgrade.exercise import COURSE_FILE, Exercise
 from tensorgrade.yamlfile import Key, Problem, closest, read
 
-__all__ = ["problem_at", "wrong_grader", "wrong_needs"]
+__all__ = ["problem_at", "unknown_concepts", "wrong_grader", "wrong_needs"]
 
 
 def problem_at(file: Path, key: Key, fault: str, remedy: str) -> Problem:
     """Return a problem at the line of a key of a YAML file."""
     return read(file).problem(key, fault, remedy)
+
+
+def unknown_concepts(exercise: Exercise, known: Collection[str]) -> Iterator[Problem]:
+    """Yield the concepts that an exercise teaches and its course does not list; a course may have no list."""
+    for index, concept in enumerate(exercise.teaches if known else ()):
+        if concept not in known:
+            fault = f'found "{concept}", which is no concept of {COURSE_FILE}'
+            near = get_close_matches(concept, known, n=1)
+            remedy = f"write `{near[0]}` instead, or add it there" if near else "add it there"
+            yield problem_at(exercise.file, ("teaches", index), fault, remedy)
 
 
 def wrong_needs(exercises: Mapping[str, Exercise], known: Iterable[str], assignment: str) -> Iterator[Problem]:

@@ -16,8 +16,8 @@ from .answers import Answer, Kind, Outcome, answers
 from .imposters import imposters
 from .mutation import ARROW, Mutant, mutants
 
-QUICK_SECONDS = 0.5
-SHORT_SECONDS = 2.0
+QUICK_SECONDS = 0.25
+SHORT_SECONDS = 1.0
 """What a call of a mutant may take, when no test of the right answer takes longer than `QUICK_SECONDS`."""
 
 

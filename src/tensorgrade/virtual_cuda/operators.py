@@ -35,6 +35,9 @@ _WHOLE = (
 )
 """Operators whose parts would be dispatched one by one, or to a backend of CUDA; here they run in one piece."""
 
+_WHOLE_SINCE_2_14 = ("ldexp.Tensor", "ldexp.out", "ldexp_")
+"""The same, for operators that were made of others before."""
+
 _IN_PARTS = ("slice_scatter", "select_scatter", "diagonal_scatter", "as_strided_scatter")
 """Operators whose parts may be on several devices."""
 
@@ -105,7 +108,7 @@ def _names_to_run_whole(own: set[str]) -> Iterator[str]:
     names = set(registered("CompositeExplicitAutogradNonFunctional"))
     names |= {name for name in registered("CompositeExplicitAutograd") if name.startswith("aten::_foreach_")}
     names |= {name for name in registered("CompositeExplicitAutograd") if has_kernel(name, "CPU")}
-    names |= {f"aten::{name}" for name in _WHOLE}
+    names |= {f"aten::{name}" for name in (*_WHOLE, *(_WHOLE_SINCE_2_14 if torch.__version__ >= "2.14" else ()))}
     names -= {f"aten::{name}" for name in _IN_PARTS}
     names |= set(registered("CUDA"))  # empty in builds without CUDA
     for name in sorted(names):
