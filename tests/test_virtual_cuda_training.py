@@ -48,7 +48,7 @@ def test_gradients_flow_back_over_transfers():
 @on_machine(devices=1)
 def test_double_backward():
     """Second derivatives are there, by create_graph and by torch.func."""
-    warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit, which forward mode needs
+    warnings.filterwarnings("ignore", "`torch.jit")  # which forward mode needs, is deprecated
     leaf = torch.full((3,), 2.0, device="cuda", requires_grad=True)
     (gradient,) = torch.autograd.grad((leaf**3).sum(), leaf, create_graph=True)
     (second,) = torch.autograd.grad(gradient.sum(), leaf)
@@ -237,7 +237,7 @@ def test_mixed_precision():
 @on_machine(devices=1)
 def test_scripts_traces_and_inference():
     """torch.jit and inference mode work as on CUDA."""
-    warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is
+    warnings.filterwarnings("ignore", "`torch.jit")  # is deprecated
     inputs = torch.randn(2, 8, device="cuda")
     model = network().cuda()
     assert torch.jit.trace(model, inputs)(inputs).device == FIRST

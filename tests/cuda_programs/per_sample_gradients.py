@@ -7,9 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call, grad, hessian, jacrev, jvp, vmap
 
-warnings.filterwarnings(
-    "ignore", message=r"`torch.jit.script` is deprecated", category=DeprecationWarning
-)  # torch's own
+warnings.filterwarnings("ignore", message=r"`torch.jit.script` is deprecated")  # torch's own
 
 
 def main():
