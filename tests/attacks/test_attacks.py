@@ -18,7 +18,7 @@ from tests.attacks.battlefield import (
     left_on_machine,
 )
 from tests.attacks.catalogue import ATTACKS, PAGE, page
-from tests.attacks.controls import StockBattlefield, in_one_interpreter
+from tests.attacks.controls import StockBattlefield
 
 TIERS = ("A", "B")
 CONFIG = (
@@ -26,11 +26,9 @@ CONFIG = (
     "\nc.GradeSubmission.workers = 1\nc.GradeSubmission.ahead = 0\nc.GradeSubmission.cache = False"
     "\nc.GradeSubmission.tier = {tier!r}\nc.GradeSubmission.notebook_seconds = {seconds}\nc.Execute.timeout = {cell}\n"
 )
-HIDDEN = {"input": "input-of-the-naive-test-5c1e"}
 
 
-def attacks(*controls):
-    return [pytest.param(attack, id=attack.name) for attack in ATTACKS if attack.control in controls]
+CONTROLLED = [attack for attack in ATTACKS if attack.control in (Control.STOCK, Control.UNCONFINED)]
 
 
 @pytest.fixture(scope="session")
@@ -75,13 +73,6 @@ def controls():
     return {attack.name: outcome for outcome in outcomes for attack in ATTACKS if attack.name in outcome.evidence}
 
 
-@pytest.fixture(scope="session")
-def naive_zygote():
-    """A zygote of tier C, whose processes play the one interpreter of students and tests."""
-    with open_zygote("C") as zygote:
-        yield zygote
-
-
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_no_attack_wins(battle, attack):
     """In tiers A and B no attack reaches its goal."""
@@ -110,24 +101,12 @@ def test_nothing_is_left_on_the_machine(battles):
     assert battles[1] == set()
 
 
-@pytest.mark.parametrize("attack", attacks(Control.INTERPRETER))
-def test_wins_in_one_interpreter(attack, naive_zygote):
-    """Beside a naive test cell in the same interpreter, the attack wins."""
-    assert in_one_interpreter(attack, naive_zygote, HIDDEN).proof(attack, HIDDEN)
-
-
-@pytest.mark.parametrize("attack", attacks(Control.STOCK, Control.UNCONFINED))
+@pytest.mark.parametrize("attack", [pytest.param(attack, id=attack.name) for attack in CONTROLLED])
 def test_wins_without_confinement(attack, controls):
     """In stock nbgrader, or in tier C with the limits lifted, the attack wins."""
     if attack.root and os.getuid() != 0:
         pytest.skip("an ordinary user cannot do this anyway, confined or not")
     assert controls[attack.name].proof(attack), controls[attack.name].evidence[attack.name]
-
-
-def test_wrong_answers_get_nothing_in_the_naive_interpreter(naive_zygote):
-    """The naive test cell gives no points for a wrong answer without an attack, so that its controls mean something."""
-    attack = next(attack for attack in ATTACKS if attack.name == "forged-verdict")
-    assert in_one_interpreter(attack, naive_zygote, HIDDEN).points == 0
 
 
 def test_controls_that_cannot_be_are_few_and_argued():
