@@ -61,6 +61,7 @@ def test_what_a_function_does_while_judged_costs_its_exercise_only(course, run_n
 CELLS = {
     "exit": "import os; os._exit(0)",
     "crash": "import ctypes; ctypes.string_at(0)",
+    "no built-ins": "import builtins; builtins.str = builtins.len = None",
     "stubborn loop": "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
     "garbage": "import os\nfor fd in range(3, 100):\n    try: os.write(fd, b'x' * 100)\n    except OSError: pass",
 }

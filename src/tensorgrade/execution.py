@@ -1,8 +1,11 @@
-"""Runs the cells of one notebook on one machine, and keeps a snapshot of each state that an exercise is judged in.
+"""Runs the cells of one notebook on one machine, and gives processes in the states that exercises are judged in.
 
 Trusted side. A cell that ends the process costs itself only: the cells before it are run again in a new process,
-without their outputs, and the run goes on behind it. Snapshots wait until all cells have run: what a grader asks them,
-hidden inputs included, can then reach no output any more.
+without their outputs, and the run goes on behind it. Exercises are judged when all cells have run: what a grader asks,
+hidden inputs included, can then reach no output any more. A state that later cells change is kept as a snapshot.
+
+Exercises that find the same state (`tensorgrade.timeline`) are judged in one snapshot of it, one after the other, as
+long as each leaves it as it was (`tensorgrade.footprint`); else the next one gets another.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +30,8 @@ from .supervisor import ZygoteHandle
 MAX_RESTARTS = 5
 MAX_RANKS = 8
 SEED = 0
+GROWTH = 16
+"""The part of an exercise's memory, and of its processor time, that others may have used up in its process."""
 OWN_PROCESSES = 4 * 2 + MAX_RANKS
 """Processes that are ours: other machines of a notebook, with a snapshot each, and the ranks of one of them."""
 
@@ -51,6 +56,33 @@ class Accelerators:
         return not (self.real and self.count)
 
 
+@dataclass
+class _Shared:
+    """A process that exercises with the same state and limits use one after the other.
+
+    Attributes:
+        state: the number of the state that it is in.
+        narrowed: what may be used in it.
+        process: nobody uses it at the moment.
+        memory: what it had in use when nobody had asked it yet, in bytes.
+    """
+
+    state: int
+    narrowed: Narrowed
+    process: Process
+    memory: int
+
+    def is_fit(self) -> bool:
+        """Whether the last exercise has left it as it was, and enough of its limits."""
+        process, narrowed = self.process, self.narrowed
+        return (
+            not process.has_ended()
+            and process.memory() - self.memory <= narrowed.memory // GROWTH
+            and process.processor_seconds() <= narrowed.cpu_seconds / GROWTH
+            and process.is_as_it_was()
+        )
+
+
 class Execution:
     """A notebook under way: the process that runs it, the cells that made its state, and snapshots of it.
 
@@ -59,6 +91,7 @@ class Execution:
         allowance: what the notebook may use.
         read_only: side files that may not be written.
         wanted: places of the job where an exercise is to be judged, with what may be used then.
+        states: the number of the state that each cell finds, and of the one that the last leaves.
         zygote: gives the processes.
         folder: for their working folders.
         accelerators: of the machine.
@@ -75,6 +108,7 @@ class Execution:
         allowance: Allowance,
         read_only: frozenset[str],
         wanted: Mapping[int, Allowance],
+        states: Sequence[int],
         zygote: ZygoteHandle,
         folder: Path,
         accelerators: Accelerators,
@@ -84,12 +118,15 @@ class Execution:
         self._allowance = allowance
         self._read_only = read_only
         self._wanted = wanted
+        self._states = states
         self._zygote = zygote
         self._folder = folder
         self._accelerators = accelerators
         self._process: SubmissionProcess | None = None
         self._done: dict[int, CellJob] = {}
         self._snapshots: dict[int, Process] = {}
+        self._lent: dict[Process, _Shared] = {}
+        self._spare: _Shared | None = None
         self._again: tuple[int, SubmissionProcess] | None = None
         self._starts = 0
         self._reached = 0
@@ -99,26 +136,49 @@ class Execution:
     def run_before(self, place: int, *, hold: bool = True) -> list[CellRun | None]:
         """Run the cells before `place` that have not been run; None stands for those where an exercise is judged.
 
-        A snapshot of the state there is kept, unless `hold` is false.
+        Snapshots of states that later cells change are kept, unless `hold` is false.
         """
         places = range(self._reached, place)
         self._reached = max(self._reached, place)
         return [self._visit(place, self._job.cells[place], hold) for place in places]
 
+    def reach(self, place: int) -> None:
+        """Run the cells that make the state of the exercise at `place`, and of all that find the same."""
+        self.run_before(self._last_like(place), hold=False)
+
     def process_at(self, place: int) -> Process:
-        """A process in the state of the notebook at `place`, one that nobody has asked yet; the caller closes it."""
-        snapshot = self._snapshots.pop(place, None)
-        if snapshot is not None and not snapshot.has_ended():
-            return snapshot
-        if snapshot is not None:
-            snapshot.close()
-        process = self._unasked_at(place)
-        if self._can_copy(process):
-            return process.snapshot(_narrowed(self._wanted[place]))
-        if process is self._process:
-            return self._start(place)
-        self._again = None
+        """A process in the state of the notebook at `place`, as if nobody had asked it yet.
+
+        Give it back with `give_back`, or close it.
+        """
+        state, narrowed = self._states[place], _narrowed(self._wanted[place])
+        spare, self._spare = self._spare, None
+        if spare is not None and (spare.state, spare.narrowed) == (state, narrowed) and not spare.process.has_ended():
+            self._lent[spare.process] = spare
+            return spare.process
+        if spare is not None:
+            spare.process.close()
+        process = self._unshared_at(place)
+        if self._is_wanted_after(place) and process.is_as_it_was():  # which it will be asked again
+            self._lent[process] = _Shared(state, narrowed, process, process.memory())
         return process
+
+    def give_back(self, process: Process) -> None:
+        """Take back a process of `process_at`, for the next exercise if that may have it."""
+        shared = self._lent.pop(process, None)
+        if not process.runs_alone():
+            self.start_over()
+        if shared is None or self.closed or not shared.is_fit():
+            process.close()
+        else:
+            self._spare = shared
+
+    def start_over(self) -> None:
+        """End all processes, with what exercises have left in memory and on disk; the cells are run again if needed."""
+        self._lent.clear()
+        self._end_snapshots()
+        self._end_again()
+        self._end_process()
 
     def ranks_at(self, place: int, count: int) -> tuple[list[Process], str]:
         """`count` processes in the state at `place` that can send messages to each other, and their home.
@@ -135,18 +195,19 @@ class Execution:
     def close(self) -> None:
         """End all processes."""
         self.closed = True
-        for snapshot in self._snapshots.values():
-            snapshot.close()
-        self._snapshots.clear()
-        self._end_again()
-        self._end_process()
+        self.start_over()
 
     # ----------------------------------------------------------------------------------------------- cells
 
     def _visit(self, place: int, cell: CellJob, hold: bool) -> CellRun | None:
         if cell.exercise is None:
             return self._run_cell(place, cell)
-        if hold and place in self._wanted:
+        if (
+            hold
+            and place in self._wanted
+            and place == self._last_like(place)
+            and self._states[place] < self._states[-1]
+        ):
             self._hold(place)
         return None
 
@@ -201,26 +262,59 @@ class Execution:
 
     # ------------------------------------------------------------------------------------------- processes
 
+    def _last_like(self, place: int) -> int:
+        """The last place where an exercise is judged in the same state as at `place`."""
+        return max(other for other in self._wanted if self._states[other] == self._states[place])
+
+    def _is_wanted_after(self, place: int) -> bool:
+        """Whether a later exercise finds the same state, which a process without accelerators can be shared by."""
+        return not self._accelerators.told and place < self._last_like(place)
+
     def _hold(self, place: int) -> None:
-        """Keep a snapshot of the present state; when that fails, `process_at` runs the cells again."""
+        """Keep a snapshot of the present state if later cells change it; without one, the cells are run again."""
+        if self._states[place] == self._states[-1]:
+            return
         try:
             process = self._ready(place)
             if self._can_copy(process):
-                self._snapshots[place] = process.snapshot(_narrowed(self._wanted[place]))
+                self._snapshots[self._states[place]] = process.snapshot(_narrowed(self._wanted[place]))
         except SubmissionFailure:
             self._end_process()
+
+    def _unshared_at(self, place: int) -> Process:
+        """A process in the state at `place` that nobody has asked yet."""
+        snapshot = self._snapshots.pop(self._states[place], None)
+        if snapshot is not None and not snapshot.has_ended():
+            return snapshot
+        if snapshot is not None:
+            snapshot.close()
+        process = self._unasked_at(place)
+        if self._can_copy(process):
+            return process.snapshot(_narrowed(self._wanted[place]))
+        if process is self._process:
+            return self._start(self._last_like(place))
+        self._again = None
+        return process
 
     def _unasked_at(self, place: int) -> SubmissionProcess:
         """A process in the state at `place` that is only copied: the notebook's, or one that runs the cells again.
 
-        Of the latter there is one at a time, for all that is asked at a place.
+        Of the latter there is one at a time, for all that is asked in a state.
         """
-        if self._process is not None and not self._process.has_ended() and self._reached in (place, place + 1):
+        state = self._states[place]
+        if self._process is not None and not self._process.has_ended() and self._states[self._reached] == state:
             return self._process
-        if self._again is None or self._again[0] != place or self._again[1].has_ended():
+        if self._again is None or self._again[0] != state or self._again[1].has_ended():
             self._end_again()
-            self._again = place, self._start(place)
+            self._again = state, self._start(self._last_like(place))
         return self._again[1]
+
+    def _end_snapshots(self) -> None:
+        spare = [self._spare.process] if self._spare else []
+        for snapshot in (*self._snapshots.values(), *spare):
+            snapshot.close()
+        self._snapshots.clear()
+        self._spare = None
 
     def _end_again(self) -> None:
         if self._again is not None:

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class Machines:
         allowance: Allowance,
         read_only: frozenset[str],
         wanted: Mapping[int, Allowance],
+        states: Sequence[int],
         zygote: ZygoteHandle,
         folder: Path,
         accelerators: Iterable[int],
@@ -60,6 +61,7 @@ class Machines:
             job=job,
             allowance=allowance,
             read_only=read_only,
+            states=states,
             zygote=zygote,
             folder=folder,
             deadline=time.monotonic() + job.seconds,
@@ -78,7 +80,7 @@ class Machines:
                 self._others.pop(next(iter(self._others))).close()
             execution = self._start(accelerators=self._with(count), wanted=self._wanted)
         self._others[count] = execution  # the last one is the one that was used last
-        execution.run_before(place, hold=False)
+        execution.reach(place)
         return execution
 
     def close(self) -> None:
@@ -157,9 +159,11 @@ class NotebookMachine:
             self._process = None
 
     def close(self) -> None:
-        """End what answers for this exercise, whatever its accelerators."""
+        """Give back what answers for this exercise, whatever its accelerators."""
         for machine in self._family.values():
-            machine.discard()
+            if machine._process is not None:
+                machine._execution.give_back(machine._process)
+                machine._process = None
 
     def _request(self, message: Message) -> Message:
         seconds = self._seconds()
@@ -172,6 +176,9 @@ class NotebookMachine:
         except ProcessEnded as failure:
             if self._process.processor_seconds() >= self.allowance.cpu_seconds:
                 raise LimitExceeded("cpu_seconds") from failure
+            raise
+        except LimitExceeded:
+            self._execution.start_over()  # what was too much is still there
             raise
         self._answered = True
         return answer

@@ -14,6 +14,7 @@ from typing import Any, cast
 from . import ranks, sandbox, work
 from .codec import FrameReader, Message, Plain, encode
 from .errors import TOO_LARGE, ProtocolError
+from .footprint import Footprint
 from .namespaces import die_with_parent
 from .observer import Observer, trace_of, type_name
 from .parcel import unpack
@@ -100,6 +101,7 @@ def _snapshot(
     control.close()
     sandbox.narrow(settled, sandbox.Narrowed(**cast("dict[str, Any]", request["narrowed"])), in_use)
     snapshots.clear()
+    _marked.clear()
     shell.after_fork()
     null = os.open(os.devnull, os.O_WRONLY)  # what the graders' calls print is nobody's output
     os.dup2(null, 1)
@@ -116,6 +118,7 @@ def _answer(shell: Shell, request: Message) -> Message:
     handlers: dict[str, Callable[[Shell, Any], Message]] = {
         "ready": lambda shell, request: {},
         "accelerators": _accelerators,
+        "footprint": _footprint,
         "cell": _cell,
         "call": _call,
         "calls": _calls,
@@ -138,6 +141,18 @@ def _accelerators(shell: Shell, request: Any) -> Message:
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # with which the zygote hides real ones; it would hide these as well
     virtual_cuda.enable(devices=request["count"])
     return {}
+
+
+_marked: list[Footprint] = []
+"""What there was in this process when it was asked first."""
+
+
+def _footprint(shell: Shell, request: Any) -> Message:
+    """Whether there is in this process what was there when it was asked first, as far as that can be told."""
+    now = Footprint(shell.namespace, shell.own_names)
+    if not _marked:
+        _marked.append(now)
+    return {"same": now == _marked[0]}
 
 
 def _cell(shell: Shell, request: Any) -> Message:

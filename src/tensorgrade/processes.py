@@ -23,10 +23,11 @@ from nbformat import ValidationError, validate
 from .codec import FrameReader, Message, Plain, encode
 from .errors import EngineError, LimitExceeded, ProcessEnded, ProtocolError, SubmissionFailure, TimeLimitExceeded
 from .sandbox import Narrowed
-from .usage import Usage
+from .usage import Usage, memory_of, runs_alone
 
 GRACE_SECONDS = 1.0
 START_SECONDS = 120.0
+FOOTPRINT_SECONDS = 2.0
 WATCH_SECONDS = 0.2
 """How often it is looked at what a submission uses, while an answer is awaited."""
 STREAM_LIMIT = 1 << 20
@@ -133,6 +134,25 @@ class Process:
     def has_ended(self) -> bool:
         """Whether this process is gone, also when nobody has asked it since."""
         return not self.alive or bool(select.select([self._handle], [], [], 0)[0])
+
+    def is_as_it_was(self) -> bool:
+        """Whether nothing has changed in this process since it was asked this first.
+
+        That is its own word (see `tensorgrade.footprint`); one that gives none in time is killed.
+        """
+        try:
+            answer = self.request({"do": "footprint"}, FOOTPRINT_SECONDS)
+        except SubmissionFailure:
+            return False
+        return answer.get("same") is True and "interrupted" not in answer
+
+    def runs_alone(self) -> bool:
+        """Whether this process has one thread, and there are no others that it has started; also when it is gone."""
+        return not self.alive or runs_alone(process_id(self._handle))
+
+    def memory(self) -> int:
+        """Bytes of memory that this process has in use; 0 when it is gone."""
+        return memory_of(process_id(self._handle))
 
     def kill(self) -> None:
         """Kill this process at once."""

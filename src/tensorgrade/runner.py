@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .course import Course
-from .exercise import Assignment, Exercise
+from .exercise import Assignment
 from .grading import judge
 from .job import CellRun, Graded, Job
 from .limits import Allowance, together
@@ -20,6 +20,7 @@ from .machines import Machines, NotebookMachine
 from .problems import problem_of
 from .results import Results
 from .supervisor import ZygoteHandle
+from .timeline import states, words_of
 from .usage import private_folder
 from .verdict import Verdict, not_run
 
@@ -49,6 +50,13 @@ def _noted(exercise: str, journal: Path | None) -> Iterator[None]:
         journal.write_text("", encoding="utf-8")
 
 
+def _words_in(file: Path) -> frozenset[str]:
+    try:
+        return words_of(file.read_text(encoding="utf-8", errors="replace"))
+    except OSError:  # a grader that is missing is told when it is needed
+        return frozenset()
+
+
 class _Notebook:
     """A job, with what the course says about its exercises."""
 
@@ -76,6 +84,7 @@ class _Notebook:
                 allowance=self._allowance,
                 read_only=self._read_only,
                 wanted={place: self._allowance_at(place) for place in missing},
+                states=self._states(),
                 zygote=zygote,
                 folder=folder,
                 accelerators=[exercise.accelerators for exercise in self._exercises.values()],
@@ -94,6 +103,19 @@ class _Notebook:
         judged = {self._exercises[place].name: verdict for place, verdict in verdicts.items() if verdict is not None}
         return Graded(fresh if runs is None else runs, judged)
 
+    def _states(self) -> tuple[int, ...]:
+        return states(self._job.cells, {place: self._words_at(place) for place in self._exercises})
+
+    def _words_at(self, place: int) -> frozenset[str]:
+        """The words of what judges the exercise at `place`, among them the names that it asks for."""
+        grader = self._grader(place)
+        files = [grader, *(file for file in grader.parent.glob("*.py") if not file.name.startswith("test_"))]
+        return frozenset().union(*map(_words_in, files))
+
+    def _grader(self, place: int) -> Path:
+        exercise = self._exercises[place]
+        return self._course.grader_file(exercise.assignment, exercise.name)
+
     def _problem(self, place: int, runs: tuple[CellRun | None, ...], verdict: Verdict) -> str | None:
         return problem_of(self._exercises[place], self._job.cells[:place], runs[:place], verdict)
 
@@ -101,8 +123,7 @@ class _Notebook:
         return replace(self._exercises[place].limits.allowance(), seconds=self._job.cells[place].seconds)
 
     def _judge(self, place: int, machines: Machines) -> Verdict:
-        exercise: Exercise = self._exercises[place]
-        grader = self._course.grader_file(exercise.assignment, exercise.name)
+        exercise, grader = self._exercises[place], self._grader(place)
         if exercise.name in self._job.abandoned:
             flagged = f"{grader}: the grader ended the process that it ran in, or hung"
             return not_run(exercise, self._job.language, None, flagged)

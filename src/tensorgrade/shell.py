@@ -23,7 +23,7 @@ import pdb
 import subprocess
 import sys
 import traceback
-from collections.abc import Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, cast
@@ -92,6 +92,12 @@ class Shell:
         """The student's names: the dictionary itself, not a copy."""
         namespace: dict[str, Any] = self._shell.user_ns
         return namespace
+
+    @property
+    def own_names(self) -> Collection[str]:
+        """Those of the names that are the shell's, not the student's."""
+        names: Collection[str] = self._shell.user_ns_hidden
+        return names
 
     def after_fork(self) -> None:
         """Make the shell this process's own: its event loop, its streams and its right to publish.

@@ -47,13 +47,13 @@ class Usage:
         self._confinement = confinement
         self._user = user
         self._running = running
-        self._inherited = _memory(zygote)
+        self._inherited = memory_of(zygote)
         self._inherited_files = {} if tier == "A" else _unlinked(zygote)
 
     def check(self) -> None:
         """Raise `LimitExceeded` when the processes together use too much memory, tasks or disk."""
         processes = descendants_of(self._zygote)
-        own = sum(max(0, _memory(process) - self._inherited) for process in processes)
+        own = sum(max(0, memory_of(process) - self._inherited) for process in processes)
         # the first sum counts what a fork shares with its parent twice, the second one does not and takes longer
         most = self._confinement.memory * max(1, len(self._running))
         if own > most and self._proportional(processes) > most:
@@ -188,7 +188,7 @@ def descendants_of(process: int) -> set[int]:
     return found
 
 
-def _memory(process: int) -> int:
+def memory_of(process: int) -> int:
     """Bytes of memory, not of files on disk, that a process has in use, also those that it shares with others."""
     return _kilobytes(f"{_living(process)}/status", ("RssAnon:", "RssShmem:")) << 10
 
@@ -227,8 +227,8 @@ def _memory_since_fork(process: int) -> int:
     except OSError:
         return 0
     parent, faults = int(fields[1]), int(fields[7])
-    used = _memory(process)
-    return max(used - _memory(parent), min(used, faults * resource.getpagesize()), 0)
+    used = memory_of(process)
+    return max(used - memory_of(parent), min(used, faults * resource.getpagesize()), 0)
 
 
 _Inode = tuple[int, int]
@@ -265,6 +265,11 @@ def _kilobytes(file: str, keys: tuple[str, ...]) -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) for line in lines if line.startswith(keys))
+
+
+def runs_alone(process: int) -> bool:
+    """Whether a process has one thread, and no processes that it started; also when it is gone."""
+    return _tasks(process) <= 1 and not children_of(process)
 
 
 def _tasks(process: int) -> int:

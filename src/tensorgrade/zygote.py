@@ -160,11 +160,13 @@ def _preload(modules: list[str]) -> Shell:
         import torch.fx.experimental.symbolic_shapes  # with sympy; the first backward() of a vector imports it
         import torch.utils.data
 
-        from . import process, ranks  # noqa: F401 - what the forks run
+        from . import footprint, process, ranks  # noqa: F401 - what the forks run
         from .shell import Shell
 
         ranks.install()
-    return Shell()
+        shell = Shell()
+        footprint.know_runtime()
+    return shell
 
 
 def _send(control: socket.socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
