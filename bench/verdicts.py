@@ -104,7 +104,7 @@ def main() -> None:
     ):
         for name in options.assignments:
             with open_zygote("auto") as zygote:
-                zygote.preload(LateImports.of(COURSE, name).submissions)
+                zygote.preload(LateImports().submissions)
                 for round_ in range(options.rounds + 1):  # the first one warms up
                     clock.profile = profile if round_ else None
                     runner.grade(notebook(COURSE.load(name), options.answer), zygote)

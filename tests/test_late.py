@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tensorgrade.late import LateImports
+from tensorgrade.late import LateImports, needed_by
 from tensorgrade.zygote import ACCELERATORS
 
 COMPILER, TENSORS = "torch._dynamo", "torch.distributed.tensor"
@@ -20,16 +20,18 @@ FEATURES = {
     "work": ("from tensorgrade.work import measure\nmeasure(torch.eye, 3)", ()),
     "optimizer": ("torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])", (COMPILER,)),
     "transform": ("torch.func.vjp(torch.sin, torch.ones(2))", (COMPILER,)),
+    "check": ("torch.autograd.gradcheck(torch.sin, torch.ones(1, dtype=torch.float64, requires_grad=True))", ()),
     "comparison": ("torch.testing.assert_close(torch.ones(1), torch.ones(1))", (TENSORS,)),
 }
 
 
 @pytest.mark.parametrize(("feature", "modules"), FEATURES.values(), ids=FEATURES)
 def test_features_of_answers_and_graders_tell(make_course, exercise_text, feature, modules):
-    """What an answer uses is imported for submissions; what a grader uses, for both, since its probes run there."""
+    """What a notebook uses is for its cells to say; what a grader uses is imported for both sides, by its probes."""
+    assert needed_by(["import torch", feature]) == modules
     answer = exercise_text("values").replace("solution: pass", f"solution: {json.dumps(feature)}")
     course = make_course({"task": (answer, "def test_values(): ...")})
-    assert LateImports.of(course, "demo") == LateImports(modules, ())
+    assert LateImports.of(course, "demo") == LateImports((), ())
     course = make_course({"task": (exercise_text("values"), f"def probe(student):\n    {feature!r}")})
     if "\n" not in feature:
         assert LateImports.of(course, "demo") == LateImports(modules, modules)

@@ -7,6 +7,7 @@ is ready sooner. A wrong guess costs time alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .course import Course
@@ -15,14 +16,14 @@ from .zygote import ACCELERATORS
 
 _FEATURES = {
     "torch._dynamo": r"\b(optim|torch\.func|functorch|checkpoint|DistributedDataParallel|compile|TorchDispatchMode)\b",
-    "torch.distributed.tensor": r"\b(assert_close|gradcheck)\b",
+    "torch.distributed.tensor": r"\bassert_close\b",
 }
 """The features that import a module, as they are named in code (found by trying, torch 2.13)."""
 
 
 @dataclass(frozen=True)
 class LateImports:
-    """Modules to import beside the usual: for submissions, and for the graders.
+    """Modules to import beside the usual: for all submissions, and for the graders.
 
     The submissions' have `ACCELERATORS` among them where an exercise has accelerators.
     """
@@ -32,24 +33,24 @@ class LateImports:
 
     @classmethod
     def of(cls, course: Course, assignment: str | None) -> LateImports:
-        """What the answers to an assignment and its graders use; without an assignment, whatever may be used."""
+        """What the graders of an assignment use, of which probes run in submissions; without one, whatever there is.
+
+        What answers use is for each notebook to say (`needed_by`).
+        """
         if assignment is None:
             return cls()
         try:
             exercises = course.load(assignment).exercises
         except AuthorError:  # whoever grades will be told
             return cls()
-        answers, graders = [], []
-        for exercise in exercises:
-            # not the examples: they stand in the cells where exercises are judged, which are not run
-            wrong = (answer.code for answer in exercise.reject.values())
-            answers += [exercise.starter, exercise.solution, *exercise.accept.values(), *wrong]
-            grader = course.grader_file(assignment, exercise.name)
-            graders += [grader.read_text(encoding="utf-8", errors="replace")] if grader.is_file() else []
-        # probes of graders run beside the answers
+        files = [course.grader_file(assignment, exercise.name) for exercise in exercises]
+        graders = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()]
         asked = any(exercise.accelerators for exercise in exercises) or "machine(" in "".join(graders)
-        return cls(_modules([*answers, *graders]) + (ACCELERATORS,) * asked, _modules(graders))
+        modules = needed_by(graders)
+        return cls(modules + (ACCELERATORS,) * asked, modules)
 
 
-def _modules(code: list[str]) -> tuple[str, ...]:
-    return tuple(module for module, features in _FEATURES.items() if re.search(features, "\n".join(code)))
+def needed_by(code: Iterable[str]) -> tuple[str, ...]:
+    """The modules that cells or graders will import when they use what they name."""
+    text = "\n".join(code)
+    return tuple(module for module, features in _FEATURES.items() if re.search(features, text))

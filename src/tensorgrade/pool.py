@@ -1,8 +1,9 @@
 """A pool of workers that grade jobs ahead of whoever collects the results.
 
 Trusted side, in nbgrader's process. A zygote and a template of workers are started once, side by side; each worker is
-a fork of the template and has a fork of the zygote. A grader that hangs or crashes takes its worker along, never
-nbgrader: the job is tried again in a new worker, at last without that grader.
+a fork of the template and has a fork of the zygote, and another one for notebooks that use what torch imports late. A
+grader that hangs or crashes takes its worker along, never nbgrader: the job is tried again in a new worker, at last
+without that grader.
 """
 
 from __future__ import annotations
@@ -20,17 +21,18 @@ import tempfile
 import threading
 from collections import Counter
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
+from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from .course import Course
 from .errors import EngineError
 from .job import Graded, Job, Settings
-from .late import LateImports
+from .late import LateImports, needed_by
 from .sandbox import Tier
 from .slots import UserSlot
-from .supervisor import Zygote, open_zygote
+from .supervisor import Zygote, ZygoteFacts, ZygoteHandle, open_zygote
 
 ATTEMPTS = 2
 
@@ -174,18 +176,21 @@ def _processors() -> int:
 
 
 class _Origin:
-    """What workers are forked from: a zygote, and a template that has imported what grading needs."""
+    """What workers and their zygotes are forked from: zygotes, and a template that has imported what grading needs."""
 
     def __init__(self, zygote: Zygote) -> None:
         self.zygote = zygote
         self._template: subprocess.Popen[bytes] | None = None
         self._forking = threading.Lock()
+        self._late = _LateZygotes(self)
+        self._imported: tuple[str, ...] = ()
 
     def warm_up(self, course: Path, assignment: str | None) -> None:
         """Let both import what they need, side by side."""
         if self._template is not None:
             return
         late = LateImports.of(Course(course), assignment)
+        self._imported = late.submissions
         self.zygote.preload(late.submissions)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -198,40 +203,47 @@ class _Origin:
                 start_new_session=True,
             )
 
+    def needed(self, job: Job) -> tuple[str, ...]:
+        """The modules that a job's notebook will import beside what each zygote has."""
+        modules = needed_by(cell.source for cell in job.cells if cell.exercise is None)
+        return tuple(module for module in modules if module not in self._imported)
+
     def worker(self, number: int) -> _Worker:
-        """Fork worker number `number` with a zygote of its own; `warm_up` comes first.
+        """Fork worker number `number`; `warm_up` comes first.
 
-        Both stay on one processor: they wait for each other in turn, hundreds of times for a notebook, and to wake
-        somebody up on another processor takes longer than many an answer.
+        It and its zygotes stay on one processor: they wait for each other in turn, hundreds of times for a notebook,
+        and to wake somebody up on another processor takes longer than many an answer.
         """
-        with self._forking:
-            return self._fork(number)
-
-    def _fork(self, number: int) -> _Worker:
-        slot = UserSlot() if self.zygote.facts.user is not None else None
-        facts, zygote = self.zygote.fork(slot.user if slot else None)
+        processors = sorted(os.sched_getaffinity(0))
+        processor = processors[number % len(processors)]
         jobs, theirs = socket.socketpair()
-        told = json.dumps({**asdict(facts), "owner": os.getpid()}).encode()
-        with zygote, theirs:
+        with self._forking, theirs:
             try:
-                socket.send_fds(self._control, [told], [theirs.fileno(), zygote.fileno()])
+                socket.send_fds(self._control, [json.dumps(os.getpid()).encode()], [theirs.fileno()])
                 pid = json.loads(self._control.recv(1 << 10) or "null")
             except OSError:
                 pid = None
         if pid is None:
             raise EngineError("the process that workers are forked from has ended; its messages are above")
-        processors = sorted(os.sched_getaffinity(0))
-        for process in (pid, facts.pid):
-            with contextlib.suppress(OSError):  # it has ended, which is found out when it is asked
-                os.sched_setaffinity(process, {processors[number % len(processors)]})
-        return _Worker(pid, Connection(jobs.detach()), slot)
+        _stay_on(processor, pid)
+        return _Worker(pid, Connection(jobs.detach()), self, processor)
+
+    def fork_zygote(self, modules: tuple[str, ...], user: int | None) -> tuple[ZygoteFacts, socket.socket]:
+        """Fork a zygote that has imported `modules`, or does so now."""
+        return self._late.fork(modules, user) if modules else self.fork_first(user)
+
+    def fork_first(self, user: int | None, modules: tuple[str, ...] = ()) -> tuple[ZygoteFacts, socket.socket]:
+        """Fork the first zygote, and let the fork import `modules`."""
+        with self._forking:
+            return self.zygote.fork(user, modules)
 
     def has_ended(self) -> bool:
         """Whether one of the two is gone, so that there will be no more workers."""
         return self.zygote.has_ended() or (self._template is not None and self._template.poll() is not None)
 
     def close(self) -> None:
-        """End the template and the zygote, when no worker is being forked from them."""
+        """End the template and the zygotes, when no worker is being forked from them."""
+        self._late.close()
         with self._forking:
             self.zygote.close()
             if self._template is not None:
@@ -240,24 +252,67 @@ class _Origin:
                 self._template.wait()
 
 
+class _LateZygotes:
+    """Zygotes with modules that take seconds to import: each made once, when a notebook needs it, beside the others."""
+
+    def __init__(self, origin: _Origin) -> None:
+        self._origin = origin
+        self._zygotes: dict[tuple[str, ...], ZygoteHandle] = {}
+        self._forking = threading.Lock()
+
+    def fork(self, modules: tuple[str, ...], user: int | None) -> tuple[ZygoteFacts, socket.socket]:
+        """Fork the one with these modules, when it has imported them."""
+        with self._forking:
+            if modules not in self._zygotes:
+                self._zygotes[modules] = ZygoteHandle(*self._origin.fork_first(None, modules))
+            return self._zygotes[modules].fork(user)
+
+    def close(self) -> None:
+        """End them."""
+        with self._forking:
+            for zygote in self._zygotes.values():
+                zygote.close()
+            self._zygotes.clear()
+
+
 class _Worker:
     """The pool's end of a worker."""
 
-    def __init__(self, pid: int, jobs: Connection, slot: UserSlot | None) -> None:
+    def __init__(self, pid: int, jobs: Connection, origin: _Origin, processor: int) -> None:
         self._handle: int | None = None  # once it has ended, its id may be that of another process
         with contextlib.suppress(ProcessLookupError):
             self._handle = os.pidfd_open(pid)
+        self._pid = pid
         self._jobs = jobs
-        self._slot = slot
+        self._origin = origin
+        self._processor = processor
+        self._slots: list[UserSlot] = []
+        self._zygotes: set[tuple[str, ...]] = set()
 
     def ask(self, job: Job, journal: Path) -> Graded | Exception | None:
         """The result of a job, the error it ended with, or None when the worker is gone."""
+        modules = self._origin.needed(job)
         try:
-            self._jobs.send((job, str(journal)))
+            if modules not in self._zygotes:
+                self._bring_zygote(modules)
+            self._jobs.send((modules, job, str(journal)))
             answer: Graded | Exception = self._jobs.recv()
         except (EOFError, OSError):
             return None
+        except EngineError as error:  # there is no zygote any more
+            return error
         return answer
+
+    def _bring_zygote(self, modules: tuple[str, ...]) -> None:
+        slot = UserSlot() if self._origin.zygote.facts.user is not None else None
+        if slot is not None:
+            self._slots.append(slot)
+        facts, zygote = self._origin.fork_zygote(modules, slot.user if slot else None)
+        _stay_on(self._processor, facts.pid)
+        with zygote:
+            self._jobs.send((modules, facts))
+            reduction.send_handle(self._jobs, zygote.fileno(), self._pid)
+        self._zygotes.add(modules)
 
     def kill(self) -> None:
         """End it at once; whoever waits for its answer gets none."""
@@ -266,8 +321,13 @@ class _Worker:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
             os.close(handle)
-        if self._slot is not None:
-            self._slot.release()
+        for slot in self._slots:
+            slot.release()
+
+
+def _stay_on(processor: int, process: int) -> None:
+    with contextlib.suppress(OSError):  # it has ended, which is found out when it is asked
+        os.sched_setaffinity(process, {processor})
 
 
 POOL = WorkerPool()

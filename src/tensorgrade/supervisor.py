@@ -140,6 +140,19 @@ class ZygoteHandle:
         process.wait_until_confined()
         return process
 
+    def fork(self, user: int | None, modules: Sequence[str] = ()) -> tuple[ZygoteFacts, socket.socket]:
+        """Fork another zygote, which imports `modules`, and whose submissions get the user id `user`.
+
+        What is returned makes a `ZygoteHandle` in whatever process. The new zygote ends with its socket, or with this.
+        """
+        self.wait_until_ready()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            _, descriptors = self._ask({"zygote": user, "import": modules}, [theirs.fileno()])
+        pid = process_id(descriptors[0])
+        os.close(descriptors[0])
+        return replace(self.facts, user=user, pid=pid), ours
+
     def close(self) -> None:
         """End the zygote and every process it has forked."""
         self._closed = True
@@ -241,19 +254,6 @@ class Zygote(ZygoteHandle):
         """Wait until it has settled, and then as every handle does."""
         self.preload()
         super().wait_until_ready()
-
-    def fork(self, user: int | None) -> tuple[ZygoteFacts, socket.socket]:
-        """Fork another zygote, whose submissions get the user id `user`.
-
-        What is returned makes a `ZygoteHandle` in whatever process. The new zygote ends with its socket, or with this.
-        """
-        self.wait_until_ready()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            _, descriptors = self._ask({"zygote": user}, [theirs.fileno()])
-        pid = process_id(descriptors[0])
-        os.close(descriptors[0])
-        return replace(self.facts, user=user, pid=pid), ours
 
     def close(self) -> None:
         """End it, the zygotes forked from it, and all their submissions."""

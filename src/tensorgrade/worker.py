@@ -1,13 +1,15 @@
 """Workers: processes that grade jobs, forked from one that has imported torch and pytest.
 
 Trusted side. ``python -m tensorgrade.worker FD MODULE...`` is the template; for each packet on its socket, which brings
-the socket of a new worker and that of its zygote, it forks one. A worker answers each job with a result or an error,
-both pickled: its peer is `tensorgrade.pool`, which trusts it. Whoever started the template may end it at any time; it
-and its workers end with their sockets.
+the socket of a new worker, it forks one. A worker is given zygotes, by the modules that they have imported, and
+answers each job, which says which of them it is for, with a result or an error, both pickled: its peer is
+`tensorgrade.pool`, which trusts it. Whoever started the template may end it at any time; it and its workers end with
+their sockets.
 """
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
 import importlib
@@ -18,9 +20,14 @@ import signal
 import socket
 import sys
 import threading
+from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .job import Graded, Job
+    from .supervisor import ZygoteHandle
 
 WATCHDOG_SECONDS = 900.0
 """How long judging may take beyond twice the notebook's time, before a worker that hangs ends itself."""
@@ -46,48 +53,59 @@ def main(descriptor: int, modules: list[str]) -> None:
     gc.set_threshold(*GARBAGE)
     control = socket.socket(fileno=descriptor)
     while packet := _receive(control):
-        facts, (jobs, zygote) = packet
+        owner, jobs = packet
         child = os.fork()
         if child == 0:
             control.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _work(Connection(jobs), facts, socket.socket(fileno=zygote))
+            _work(Connection(jobs), owner)
         os.close(jobs)
-        os.close(zygote)
         control.send(json.dumps(child).encode())
 
 
-def _receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    packet, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 2)
-    return (json.loads(packet), descriptors) if packet else None
+def _receive(control: socket.socket) -> tuple[int, int] | None:
+    packet, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 1)
+    return (json.loads(packet), descriptors[0]) if packet else None
 
 
-def _work(jobs: Connection, facts: dict[str, Any], control: socket.socket) -> None:
+def _work(jobs: Connection, owner: int) -> None:
     """Grade jobs until there are no more; never returns."""
     from .errors import EngineError
-    from .runner import grade
-    from .supervisor import ZygoteFacts, ZygoteHandle
+    from .supervisor import ZygoteHandle
 
     status = 1
+    zygotes: dict[tuple[str, ...], ZygoteHandle] = {}
     try:
-        threading.Thread(target=_end_with, args=(facts.pop("owner"),), daemon=True).start()
-        with ZygoteHandle(ZygoteFacts(**{**facts, "runtime": tuple(facts["runtime"])}), control) as zygote:
+        threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
+        with contextlib.ExitStack() as closing:
             while True:
-                job, journal = jobs.recv()
-                faulthandler.dump_traceback_later(2 * job.seconds + WATCHDOG_SECONDS, exit=True)
+                modules, *told = jobs.recv()
+                if modules not in zygotes:
+                    handle = ZygoteHandle(told[0], socket.socket(fileno=reduction.recv_handle(jobs)))
+                    zygotes[modules] = closing.enter_context(handle)
+                    continue
                 try:
-                    jobs.send(grade(job, zygote, Path(journal)))
+                    jobs.send(_graded(zygotes[modules], *told))
                 except EngineError as error:
                     jobs.send(error)
-                    break  # the next job gets another worker and another zygote, whatever befell these
+                    break  # the next job gets another worker and other zygotes, whatever befell these
                 except Exception as error:  # noqa: BLE001 - the pool hands it to whoever waits
                     jobs.send(error)
-                finally:
-                    faulthandler.cancel_dump_traceback_later()
     except (EOFError, OSError):
         status = 0
     finally:
         os._exit(status)
+
+
+def _graded(zygote: ZygoteHandle, job: Job, journal: str) -> Graded:
+    """The result of a job; a grader that hangs for long ends this process."""
+    from .runner import grade
+
+    faulthandler.dump_traceback_later(2 * job.seconds + WATCHDOG_SECONDS, exit=True)
+    try:
+        return grade(job, zygote, Path(journal))
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _end_with(owner: int) -> None:

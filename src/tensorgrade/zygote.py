@@ -8,7 +8,8 @@ It says ``settled`` when a fork on trial could be confined as its site (JSON) wa
 it waits for a first packet, imports what that names beside the usual, and says ``ready``. Requests on the socket (one
 JSON packet each): ``fork`` with the descriptors of a submission process's socket, stdout and stderr, and of an archive
 with its files, if it has any; ``end`` kills that process with all that it left, collects its status, and only then
-frees its process id; ``zygote`` forks another zygote, which serves the socket that comes along.
+frees its process id; ``zygote`` forks another zygote, which serves the socket that comes along, after it has imported
+some modules more.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import socket
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,12 +63,8 @@ def main(descriptor: int, site: sandbox.Site) -> None:
     told = _receive(control)
     if told is None:  # to be told to preload: a run that finds all results in the store needs no torch
         return
-    gc.disable()  # what is imported stays
-    shell = _preload(told[0]["import"])
-    gc.collect()
-    gc.freeze()
-    heap.fill_holes()
-    gc.enable()
+    with _imports_that_stay():
+        shell = _preload(told[0]["import"])
     _send(control, {"ready": len(os.listdir("/proc/self/task"))})
     _serve(control, settled, shell)
 
@@ -79,7 +77,7 @@ def _serve(control: socket.socket, settled: sandbox.Settled, shell: Shell) -> No
             submissions.add(_start(control, settled, shell, message["fork"], descriptors))
         elif "zygote" in message:
             _reap_all_but(submissions)
-            control = _fork_zygote(control, settled, message["zygote"], descriptors[0], submissions)
+            control = _fork_zygote(control, settled, message, descriptors[0], submissions)
         else:
             submissions.discard(message["end"])
             _send(control, _end(settled, message["end"], submissions))
@@ -92,9 +90,9 @@ def _serve(control: socket.socket, settled: sandbox.Settled, shell: Shell) -> No
 
 
 def _fork_zygote(
-    control: socket.socket, settled: sandbox.Settled, user: int | None, descriptor: int, submissions: set[int]
+    control: socket.socket, settled: sandbox.Settled, wanted: dict[str, Any], descriptor: int, submissions: set[int]
 ) -> socket.socket:
-    """Fork a zygote that serves the socket `descriptor`, its submissions as `user`; returns whose to serve."""
+    """Fork a zygote as `wanted` that serves the socket `descriptor`; returns whose to serve."""
     child = os.fork()
     if child == 0:
         namespaces.die_with_parent()
@@ -102,7 +100,10 @@ def _fork_zygote(
             namespaces.adopt_orphans()
         control.close()
         submissions.clear()
-        settled.site = replace(settled.site, user=user)
+        settled.site = replace(settled.site, user=wanted["zygote"])
+        if wanted["import"]:
+            with _imports_that_stay():
+                _import(wanted["import"])
         own = socket.socket(fileno=descriptor)
         _send(own, {"ready": 1})
         return own
@@ -145,6 +146,29 @@ def _run_trial(settled: sandbox.Settled, confinement: sandbox.Confinement, sayin
         os._exit(0)
 
 
+@contextlib.contextmanager
+def _imports_that_stay() -> Iterator[None]:
+    """Let what is imported be where forks need not write, for good."""
+    gc.disable()
+    yield
+    gc.collect()
+    gc.freeze()
+    heap.fill_holes()
+    gc.enable()
+
+
+def _import(modules: list[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for module in modules:
+            imported = importlib.import_module(module)
+            if module == ACCELERATORS:
+                imported.prepare()
+    from . import footprint
+
+    footprint.know_runtime()
+
+
 def _preload(modules: list[str]) -> Shell:
     """Import what all forks need, and `modules`."""
     with warnings.catch_warnings():
@@ -152,10 +176,7 @@ def _preload(modules: list[str]) -> Shell:
         import torch
 
         torch.set_num_threads(1)  # before the first operation: a pool of threads would not survive the fork
-        for module in modules:
-            imported = importlib.import_module(module)
-            if module == ACCELERATORS:
-                imported.prepare()
+        _import(modules)
         import torch.func
         import torch.fx.experimental.symbolic_shapes  # with sympy; the first backward() of a vector imports it
         import torch.utils.data
