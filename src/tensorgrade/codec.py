@@ -12,6 +12,7 @@ one frame of at most ``MAX_HEADER + MAX_PAYLOAD`` bytes, and to read it takes no
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import struct
@@ -34,6 +35,8 @@ _PREFIX = struct.Struct("<II")
 _BUFFER = "$buffer"
 _QUOTED_BUFFER = b'"$buffer"'
 _TEXT_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]')
+_ID = b', "id": '
+_ID_AT_END = re.compile(rb', "id": [0-9]+\}')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_MARKS = bytes(set(range(256)) - _STEPS.keys() - set(b'"\\'))
@@ -100,9 +103,15 @@ def _containers(header: bytes) -> int:
 
 
 class FrameReader:
-    """Collects the bytes of a stream and gives back whole messages, of at most `most` bytes if that is given."""
+    """Collects the bytes of a stream and gives back whole messages, of at most `most` bytes if that is given.
+
+    Attributes:
+        digest: of the last message without the ``id`` at its end: messages with the same one are equal but for that.
+            None when it ended otherwise.
+    """
 
     def __init__(self, most: int | None = None) -> None:
+        self.digest: bytes | None = None
         self._received = bytearray()
         self._most = MAX_HEADER + MAX_PAYLOAD if most is None else most
 
@@ -126,6 +135,7 @@ class FrameReader:
             header = bytes(received[_PREFIX.size : start])
             payload = bytes(received[start : start + payload_length])
         del self._received[: start + payload_length]
+        self.digest = _digest(header, payload)
         return _decode(header, payload)
 
     def _lengths(self) -> tuple[int, int]:
@@ -135,6 +145,13 @@ class FrameReader:
         if header + payload > self._most:
             raise LimitExceeded("result")
         return header, payload
+
+
+def _digest(header: bytes, payload: bytes) -> bytes | None:
+    end = header.rfind(_ID)
+    if not _ID_AT_END.fullmatch(header, max(end, 0)):
+        return None
+    return hashlib.sha256(_PREFIX.pack(end, len(payload)) + header[:end] + payload).digest()
 
 
 def _decode(header: bytes, payload: bytes) -> Message:

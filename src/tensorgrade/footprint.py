@@ -160,9 +160,13 @@ def _parts(value: Any) -> Iterable[Any] | None:
         if isinstance(value, kinds):
             found = parts(value)
             return None if found is None else [*found, *_attributes(value)]
-    kind = type(value)
-    written_in_python = kind.__flags__ & _HEAP_TYPE and kind.__basicsize__ <= _Plain.__basicsize__
-    return [*_attributes(value)] if written_in_python and hasattr(value, "__dict__") else None
+    return [*_attributes(value)] if _has_only_attributes(type(value)) else None
+
+
+def _has_only_attributes(kind: type) -> bool:
+    """Whether instances have nothing that cannot be seen: no slots, and nothing that is written in C."""
+    slots = any(vars(base).get("__slots__") for base in kind.__mro__)
+    return bool(kind.__flags__ & _HEAP_TYPE and kind.__dictoffset__ and kind.__basicsize__ <= _PLAIN and not slots)
 
 
 def _is_of_runtime(value: Any) -> bool:
@@ -175,11 +179,9 @@ def _is_of_runtime(value: Any) -> bool:
 
 
 _HEAP_TYPE = 1 << 9
-"""Of classes that were not written in C, mostly."""
-
-
-class _Plain:
-    """An instance has attributes and nothing else: no slots, and nothing that only C can see."""
+"""Of classes that were made while Python runs."""
+_PLAIN = type("Plain", (), {}).__basicsize__
+"""What an instance takes that has attributes and nothing else."""
 
 
 def _attributes(value: Any) -> Iterator[Any]:

@@ -62,6 +62,15 @@ class Keys:
         about = [content, self._job.cells[place].seconds, _grader(grader, self._course.graders)]
         return _digest(["verdict", self._surroundings, self._cells_before(place), about])
 
+    def judging(self, place: int) -> str:
+        """The key of what judges the exercise in the place of cell number `place`, whatever the cells are."""
+        assert self._assignment is not None
+        exercise = self._assignment.exercise(self._job.cells[place].exercise or "")
+        grader = self._course.grader_file(self._assignment.name, exercise.name)
+        content = exercise.model_dump_json(exclude=_NOT_JUDGED)
+        about = [content, self._job.cells[place].seconds, _grader(grader, self._course.graders)]
+        return _digest(["judging", self._surroundings, about])
+
     def _cells_before(self, place: int) -> list[tuple[str, float]]:
         cells: Iterable[CellJob] = self._job.cells[:place]
         return [(cell.source, cell.seconds) for cell in cells if cell.exercise is None]

@@ -105,7 +105,12 @@ class Machines:
 
 
 class NotebookMachine:
-    """The machine of one exercise: a process in the state at its test cell, which is replaced when it is lost."""
+    """The machine of one exercise: a process in the state at its test cell, which is replaced when it is lost.
+
+    Attributes:
+        allowance: what may be used for a request.
+        digest: of the last answer, see `tensorgrade.codec.FrameReader`.
+    """
 
     def __init__(self, machines: Machines, place: int, allowance: Allowance, accelerators: int) -> None:
         self._machines = machines
@@ -116,6 +121,7 @@ class NotebookMachine:
         self._answered = False
         self._family = {accelerators: self}
         self.allowance = allowance
+        self.digest: bytes | None = None
 
     def request(self, message: Message) -> Message:
         """See `tensorgrade.submission.Machine`."""
@@ -181,6 +187,7 @@ class NotebookMachine:
             self._execution.start_over()  # what was too much is still there
             raise
         self._answered = True
+        self.digest = self._process.digest
         return answer
 
     def _seconds(self) -> float:

@@ -77,7 +77,12 @@ def _is_output(output: Plain) -> bool:
 
 
 class Process:
-    """A submission process or a snapshot of one: answers one request at a time."""
+    """A submission process or a snapshot of one: answers one request at a time.
+
+    Attributes:
+        alive: whether it may be asked.
+        digest: of its last answer, see `tensorgrade.codec.FrameReader`.
+    """
 
     def __init__(self, control: socket.socket, handle: int, streams: list[RawStream], usage: Usage) -> None:
         self._control = control
@@ -87,6 +92,7 @@ class Process:
         self._next_look = 0.0
         self._requests = 0
         self.alive = True
+        self.digest: bytes | None = None
 
     def request(self, message: Message, seconds: float, most: int | None = None) -> Message:
         """Send `message` and return the answer, of at most `most` bytes if that is given.
@@ -210,6 +216,7 @@ class Process:
             reader.feed(data)
         if type(message.get("id")) is not int or message["id"] != self._requests:
             raise ProtocolError("an answer to no request")
+        self.digest = reader.digest
         return message
 
     def _wait(self, deadline: float, *, writing: bool = False) -> None:

@@ -60,6 +60,10 @@ class Results:
             return None
         return verdict.with_levels_of(assignment.exercise(exercise))
 
+    def judging(self, place: int) -> str | None:
+        """The key of what judges the exercise at `place`; None when everything is to be computed anew."""
+        return None if self._store is None else self._keys.judging(place)
+
     def _numbers(self, place: int) -> list[int]:
         """Those of the cells before `place`: where a test cell is missing, the same cells have others."""
         return [number for number, cell in enumerate(self._job.cells[:place]) if cell.exercise is None]

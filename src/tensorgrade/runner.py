@@ -17,19 +17,22 @@ from .grading import judge
 from .job import CellRun, Graded, Job
 from .limits import Allowance, together
 from .machines import Machines, NotebookMachine
+from .precedents import Precedents
 from .problems import problem_of
 from .results import Results
+from .submission import Machine
 from .supervisor import ZygoteHandle
 from .timeline import states, words_of
 from .usage import private_folder
 from .verdict import Verdict, not_run
 
 
-def grade(job: Job, zygote: ZygoteHandle, journal: Path | None = None) -> Graded:
+def grade(job: Job, zygote: ZygoteHandle, journal: Path | None = None, precedents: Precedents | None = None) -> Graded:
     """Return the result of `job`.
 
     While an exercise is judged, its name stands in the file `journal`: should the grader end this process, its owner
-    knows which one did. Raises an `AuthorError` for a course that cannot be loaded, or `EngineError`.
+    knows which one did. What graders have concluded from the same answers of others is taken from `precedents`.
+    Raises an `AuthorError` for a course that cannot be loaded, or `EngineError`.
     """
     course = Course(job.course)
     assignment = course.load(job.assignment) if job.assignment else None
@@ -38,7 +41,7 @@ def grade(job: Job, zygote: ZygoteHandle, journal: Path | None = None) -> Graded
         if (known := results.complete()) is not None:
             return known
         zygote.check_hides(course.root)
-        return _Notebook(job, course, assignment, journal).grade(zygote, results)
+        return _Notebook(job, course, assignment, journal, precedents).grade(zygote, results)
 
 
 @contextlib.contextmanager
@@ -60,8 +63,16 @@ def _words_in(file: Path) -> frozenset[str]:
 class _Notebook:
     """A job, with what the course says about its exercises."""
 
-    def __init__(self, job: Job, course: Course, assignment: Assignment | None, journal: Path | None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        course: Course,
+        assignment: Assignment | None,
+        journal: Path | None,
+        precedents: Precedents | None,
+    ) -> None:
         self._job = job
+        self._precedents = precedents
         self._course = course
         self._journal = journal
         self._read_only = frozenset(assignment.settings.files) if assignment else frozenset()
@@ -93,7 +104,7 @@ class _Notebook:
                 end = len(self._job.cells) if runs is None else max(missing, default=-1) + 1
                 fresh = tuple(machines.notebook.run_before(end))
                 for place in missing:
-                    verdict = self._judge(place, machines)
+                    verdict = self._judge(place, machines, results.judging(place))
                     problem = self._problem(place, fresh if runs is None else runs, verdict)
                     verdicts[place] = verdict = replace(verdict, problem=problem)
                     if all(run.repeatable for run in fresh[:place] if run is not None):
@@ -122,16 +133,23 @@ class _Notebook:
     def _allowance_at(self, place: int) -> Allowance:
         return replace(self._exercises[place].limits.allowance(), seconds=self._job.cells[place].seconds)
 
-    def _judge(self, place: int, machines: Machines) -> Verdict:
+    def _judge(self, place: int, machines: Machines, key: str | None) -> Verdict:
+        """The verdict on an exercise; `key` stands for what judges it, None if nobody's verdict may be taken over."""
         exercise, grader = self._exercises[place], self._grader(place)
         if exercise.name in self._job.abandoned:
             flagged = f"{grader}: the grader ended the process that it ran in, or hung"
             return not_run(exercise, self._job.language, None, flagged)
         machine = NotebookMachine(machines, place, self._allowance_at(place), exercise.accelerators)
+        job = self._job
+        cells = [cell.source for cell in job.cells]
+
+        def judge_on(machine: Machine) -> Verdict:
+            return judge(exercise, grader, machine, job.language, cells=cells, seed=job.seed, measured=job.measured)
+
         try:
             with _noted(exercise.name, self._journal):
-                job = self._job
-                cells = [cell.source for cell in job.cells]
-                return judge(exercise, grader, machine, job.language, cells=cells, seed=job.seed, measured=job.measured)
+                if self._precedents is None or key is None:
+                    return judge_on(machine)
+                return self._precedents.judge(key, machine, cells, judge_on).with_levels_of(exercise)
         finally:
             machine.close()

@@ -50,7 +50,9 @@ Result = TypeVar("Result")
 class Machine(Protocol):
     """Where a submission runs: gives the process that answers, and what it may use."""
 
-    allowance: Allowance
+    @property
+    def allowance(self) -> Allowance:
+        """What may be used for a request."""
 
     def request(self, message: Message) -> Message:
         """Send one request to a snapshot; raises a `SubmissionFailure`."""

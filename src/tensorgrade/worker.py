@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .job import Graded, Job
+    from .precedents import Precedents
     from .supervisor import ZygoteHandle
 
 WATCHDOG_SECONDS = 900.0
@@ -71,9 +72,11 @@ def _receive(control: socket.socket) -> tuple[int, int] | None:
 def _work(jobs: Connection, owner: int) -> None:
     """Grade jobs until there are no more; never returns."""
     from .errors import EngineError
+    from .precedents import Precedents
     from .supervisor import ZygoteHandle
 
     status = 1
+    precedents = Precedents()
     zygotes: dict[tuple[str, ...], ZygoteHandle] = {}
     try:
         threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
@@ -84,8 +87,9 @@ def _work(jobs: Connection, owner: int) -> None:
                     handle = ZygoteHandle(told[0], socket.socket(fileno=reduction.recv_handle(jobs)))
                     zygotes[modules] = closing.enter_context(handle)
                     continue
+                job, journal = told
                 try:
-                    jobs.send(_graded(zygotes[modules], *told))
+                    jobs.send(_graded(zygotes[modules], job, journal, precedents))
                 except EngineError as error:
                     jobs.send(error)
                     break  # the next job gets another worker and other zygotes, whatever befell these
@@ -97,13 +101,13 @@ def _work(jobs: Connection, owner: int) -> None:
         os._exit(status)
 
 
-def _graded(zygote: ZygoteHandle, job: Job, journal: str) -> Graded:
+def _graded(zygote: ZygoteHandle, job: Job, journal: str, precedents: Precedents) -> Graded:
     """The result of a job; a grader that hangs for long ends this process."""
     from .runner import grade
 
     faulthandler.dump_traceback_later(2 * job.seconds + WATCHDOG_SECONDS, exit=True)
     try:
-        return grade(job, zygote, Path(journal))
+        return grade(job, zygote, Path(journal), precedents)
     finally:
         faulthandler.cancel_dump_traceback_later()
 
