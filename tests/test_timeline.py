@@ -30,7 +30,7 @@ INERT = {
     "async function": "async def second(n): return n",
     "annotated": "def second(n: int = 3, *rest: torch.Tensor, kind: torch.dtype = torch.int8) -> list[int]: return []",
     "decorated": "@torch.no_grad()\ndef second(n):\n    return n",
-    "class": "class Second(nn.Module):\n    '''Doc.'''\n    factor = -2\n    @staticmethod\n    def forward(x): return x",
+    "class": "class Second(nn.Module):\n    factor = -2\n    @staticmethod\n    def forward(x): return x",
     "constant": "SECOND = {'a': True, 'b': (1, -2.5), 'c': [None]}",
     "annotated constant": "SECOND: dict = {}",
     "several": "import math\nfrom functools import partial as part\nLIMIT = 3\ndef second(n): return math.exp(n)",

@@ -40,6 +40,7 @@ from jupyter_client.session import Session
 from traitlets.config import Config
 
 from tensorgrade.outputs import CellOutputs, Header, OutStream
+from tensorgrade.transformers import Transformers
 
 IDLE_SECONDS = 0.01
 """How long a kernel's event loop goes on between two cells, while nbclient prepares the next one."""
@@ -322,6 +323,7 @@ def _make_ipython(wire: _Wire, kernel: _Kernel) -> Any:
     )
     _replace_debugger()
     vars(zmqshell)["system"] = _run_program
+    shell.input_transformer_manager = Transformers()
     shell.enable_gui = functools.partial(enable_gui, kernel=kernel)
     shell.history_manager.outputs = _NoOutputHistory()
     shell.extension_manager.load_extension("storemagic")
