@@ -16,7 +16,6 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Iterable
 from itertools import accumulate
 from typing import TypeAlias, cast
 
@@ -34,19 +33,21 @@ MAX_CONTAINERS = 400_000
 _PREFIX = struct.Struct("<II")
 _BUFFER = "$buffer"
 _QUOTED_BUFFER = b'"$buffer"'
-_TEXT_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]')
 _ID = b', "id": '
 _ID_AT_END = re.compile(rb', "id": [0-9]+\}')
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_NO_MARKS = bytes(set(range(256)) - _STEPS.keys() - set(b'"\\'))
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+"""What a bracket adds to the level, as a signed byte."""
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+_NO_MARKS = bytes(set(_NO_BRACKETS) - set(b'"\\'))
 
 
 def encode(message: Message) -> bytes:
     """Return the frame of `message`; raises `ProtocolError` when it is not plain data or larger than a frame may be."""
     buffers: list[bytes] = []
     try:
-        header = json.dumps(message, default=_Writer(buffers).reference).encode("ascii")
+        header = json.dumps(message, default=_Writer(buffers).reference, check_circular=False).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise ProtocolError(f"a message is not plain data ({type(error).__name__}: {error})") from None
     payload = b"".join(buffers)
@@ -84,17 +85,16 @@ def _has_buffer_key(value: Plain) -> bool:
 def _check_depth(header: bytes) -> None:
     """Raise `ProtocolError` for valid JSON that is too deep."""
     if _containers(header) > MAX_DEPTH:
-        levels = accumulate(map(_STEPS.__getitem__, _brackets(header)))
-        if max(levels) > MAX_DEPTH + 1:  # the message itself is no level
+        steps = _without_texts(header).translate(_STEPS, delete=_NO_BRACKETS)
+        if max(accumulate(memoryview(steps).cast("b"))) > MAX_DEPTH + 1:  # the message itself is no level
             raise ProtocolError(f"a message is nested deeper than {MAX_DEPTH} levels")
 
 
-def _brackets(header: bytes) -> Iterable[int]:
-    """The brackets of valid JSON, without those in texts."""
+def _without_texts(header: bytes) -> bytes:
+    """Valid JSON with its brackets, but without those in texts."""
     marks = header.translate(None, delete=_NO_MARKS).replace(b'""', b"")
-    if b'"' not in marks and b"\\" not in marks:  # else some text has brackets, or quotes that do not end it
-        return marks
-    return (match[0][0] for match in _TEXT_OR_BRACKET.finditer(header) if match[0][0] in _STEPS)
+    is_plain = b'"' not in marks and b"\\" not in marks  # else some text has brackets, or quotes that do not end it
+    return marks if is_plain else _TEXT.sub(b"", header)
 
 
 def _containers(header: bytes) -> int:
@@ -179,7 +179,7 @@ class _Reader:
         if _BUFFER not in value:
             return value
         place = value[_BUFFER]
-        if len(value) != 1 or not isinstance(place, list) or [type(item) for item in place] != [int, int]:
+        if len(value) != 1 or not isinstance(place, list) or [*map(type, place)] != [int, int]:
             raise ProtocolError("a buffer's reference is malformed")
         offset, length = cast("list[int]", place)
         if offset != self._taken or length < 0 or offset + length > len(self._payload):
