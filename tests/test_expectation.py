@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from collections import OrderedDict
 
@@ -8,7 +9,7 @@ from torch import nn
 from tensorgrade.errors import GraderError, ProtocolError
 from tensorgrade.expectation import expect
 from tensorgrade.findings import Mismatch
-from tensorgrade.observation import DTYPES, ObservedObject, read
+from tensorgrade.observation import DTYPES, ObservedObject, ObservedTensor, read
 from tensorgrade.observer import Observer
 from tensorgrade.parcel import pack
 from tensorgrade.showing import shown, shown_call, wrong_places
@@ -217,11 +218,9 @@ def test_a_wrong_item_is_told_as_such():
 
 def test_a_device_that_nobody_has_is_not_repeated():
     """An index may carry a message: only small ones are told."""
-    kind, facts = Observer().describe(torch.ones(1))
     for index, told in ((3, True), (16, False), (4711, False)):
-        text = finding_of(
-            lambda index=index: expect(read([kind, {**facts, "device": f"cuda:{index}"}])).on_device("cpu")
-        )
+        got = dataclasses.replace(observe(torch.ones(1)), device=f"cuda:{index}")
+        text = finding_of(lambda got=got: expect(got).on_device("cpu"))
         assert (str(index) in text.text.en) is told
 
 
@@ -359,9 +358,10 @@ def test_a_finding_never_holds_a_made_up_type_name(name):
 @pytest.mark.parametrize("lie", [{"device": "canary"}, {"values": None, "unread": "canary"}], ids=str)
 def test_a_finding_never_holds_a_made_up_fact(lie):
     """What a forged observation says of its device or of its missing values is refused or not repeated."""
-    kind, facts = Observer().describe(torch.ones(1))
+    kind, *facts = Observer().describe(torch.ones(1))
+    names = [field.name for field in dataclasses.fields(ObservedTensor)]
     try:
-        got = read([kind, {**facts, **lie}])
+        got = read([kind, *{**dict(zip(names, facts, strict=True)), **lie}.values()])
     except ProtocolError:
         return
     check = "on_device" if "device" in lie else "equals"

@@ -88,6 +88,13 @@ HONEST = {
     "identity": 0,
     "type_name": "torch.Tensor",
 }
+
+
+def tensor(**changes):
+    """The description of a tensor: its facts in this order."""
+    return ["tensor", *{**HONEST, **changes}.values()]
+
+
 FALSE = {
     "values": st.none() | st.binary(max_size=20) | st.sampled_from([0, 1, 4, 15, 16, 17, 32]).map(bytes),
     "unread": NAMES | st.none(),
@@ -117,7 +124,7 @@ def false_tensors(draw, grad=None):
         del facts[draw(st.sampled_from(sorted(facts)))]
     if not draw(st.integers(0, 9)):
         facts["__class__"] = draw(ODDITIES)
-    return ["tensor", facts]
+    return ["tensor", *facts.values()]
 
 
 def _values(values):
@@ -149,7 +156,7 @@ def over_the_wire(message):
 
 def checks(observed):
     """What graders ask of a value; each passes or is a Mismatch."""
-    other = read(["tensor", HONEST])
+    other = read(tensor())
     yield from (
         lambda: expect(observed).is_tensor(),
         lambda: expect(observed).equals(torch.eye(2)),
@@ -217,7 +224,7 @@ def test_no_lie_makes_values_right(description):
     except ProtocolError:
         return
     if passes(lambda: expect(observed).equals(torch.eye(2))):
-        facts = description[1]
+        facts = dict(zip(HONEST, description[1:], strict=True))
         sent = torch.frombuffer(bytearray(facts["values"]), dtype=getattr(torch, facts["dtype"]))
         assert sent.tolist() == [1, 0, 0, 1]
         assert facts["shape"] == [2, 2]
@@ -274,7 +281,7 @@ ERRORS = (
     | st.fixed_dictionaries({"types": st.just(["ValueError"]), "text": NAMES, "trace": PLACES})
     | ODDITIES
 )
-HONEST_ARGUMENTS = st.just(["list", [["tensor", {**HONEST, "shape": [1], "stride": [1], "values": bytes(4)}]]])
+HONEST_ARGUMENTS = st.just(["list", [tensor(shape=[1], stride=[1], values=bytes(4))]])
 ANSWERS = st.fixed_dictionaries(
     {"arguments": HONEST_ARGUMENTS | DESCRIPTIONS | ODDITIES, "keywords": st.just(["dict", []]) | DESCRIPTIONS},
     optional={
@@ -341,7 +348,7 @@ def test_malformed_places_are_refused(claimed):
 
 def honest_answer(**changes):
     arguments = Observer().describe([torch.zeros(1)])
-    return {"value": ["tensor", HONEST], "arguments": arguments, "keywords": ["dict", []], **changes}
+    return {"value": tensor(), "arguments": arguments, "keywords": ["dict", []], **changes}
 
 
 def test_an_answer_with_neither_a_value_nor_an_error_is_refused():
@@ -392,11 +399,12 @@ def test_keys_with_the_same_hash_are_few():
 
 
 HEAVY = {
-    "tensors": lambda: ["list", [["tensor", {**HONEST, "values": b"", "shape": [0]}]] * 15_000],
-    "many dimensions": lambda: ["tensor", {**HONEST, "shape": [1] * 1_000_000}],
-    "many strides": lambda: ["tensor", {**HONEST, "stride": [1] * 1_000_000}],
-    "giant": lambda: ["tensor", {**HONEST, "values": None, "unread": "", "shape": [1 << 40], "stride": [0]}],
-    "bytes": lambda: ["tensor", {**HONEST, "values": bytes(60 << 20), "shape": [15 << 20], "stride": [1]}],
+    "tensors": lambda: ["list", [tensor(values=b"", shape=[0])] * 65_000],
+    "tensors without values": lambda: ["list", [tensor(values=None, unread="", shape=[], stride=[])] * 80_000],
+    "many dimensions": lambda: tensor(shape=[1] * 1_000_000),
+    "many strides": lambda: tensor(stride=[1] * 1_000_000),
+    "giant": lambda: tensor(values=None, unread="", shape=[1 << 40], stride=[0]),
+    "bytes": lambda: tensor(values=bytes(60 << 20), shape=[15 << 20], stride=[1]),
     "name": lambda: ["object", "N" * 7_000_000, 0, None],
     "integers": lambda: ["list", [["int", 7]] * 150_000],
 }
@@ -420,10 +428,10 @@ def test_a_heavy_answer_takes_bounded_memory(heavy):
 
 JUDGED = {
     "right": (honest_answer(), "passed"),
-    "shape": (honest_answer(value=["tensor", {**HONEST, "shape": [4]}]), "failed"),
-    "bytes": (honest_answer(value=["tensor", {**HONEST, "values": bytes(16)}]), "failed"),
-    "stride": (honest_answer(value=["tensor", {**HONEST, "values": bytes(4), "stride": [0, 0]}]), "failed"),
-    "no values": (honest_answer(value=["tensor", {**HONEST, "values": None, "unread": "meta"}]), "failed"),
+    "shape": (honest_answer(value=tensor(shape=[4])), "failed"),
+    "bytes": (honest_answer(value=tensor(values=bytes(16))), "failed"),
+    "stride": (honest_answer(value=tensor(values=bytes(4), stride=[0, 0])), "failed"),
+    "no values": (honest_answer(value=tensor(values=None, unread="meta")), "failed"),
     "name": (honest_answer(value=["object", "torch.Tensor" + "<b>" * 300_000, 0, None]), "failed"),
     "error": (honest_answer(error={"types": ["<b>" * 100_000], "text": "x" * 1_000_000}), "failed"),
     "kind": (honest_answer(value=["eye", 2]), "failed"),

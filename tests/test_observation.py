@@ -1,5 +1,6 @@
 import collections
 import copy
+import dataclasses
 import typing
 
 import pytest
@@ -17,6 +18,7 @@ from tensorgrade.observation import (
     MAX_VALUES,
     ObservedModule,
     ObservedObject,
+    ObservedTensor,
     read,
 )
 from tensorgrade.observer import Observer
@@ -225,8 +227,9 @@ def test_dictionaries_may_have_odd_keys():
 
 
 def description(**changes):
-    kind, facts = over_the_wire(Observer().describe(torch.arange(3)))
-    return [kind, {**facts, **changes}]
+    kind, *facts = over_the_wire(Observer().describe(torch.arange(3)))
+    names = [field.name for field in dataclasses.fields(ObservedTensor)]
+    return [kind, *{**dict(zip(names, facts, strict=True)), **changes}.values()]
 
 
 def test_bytes_of_bools_are_made_sound():

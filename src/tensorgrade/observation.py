@@ -37,6 +37,7 @@ _NAMES = (
     " complex32 complex64 complex128 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu"
 )
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in _NAMES.split() if hasattr(torch, name)}
+_READABLE = frozenset(DTYPES.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,27 +136,29 @@ def _int(value: object) -> int:
     return value
 
 
-def _read_tensor(facts: Any) -> ObservedTensor:
-    dtype = _dtype(facts["dtype"])
-    shape = _sizes(facts["shape"])
-    values = facts["values"]
-    return ObservedTensor(
-        values=None if values is None else _read_values(values, dtype, shape),
-        unread=None if values is not None else _str(facts["unread"]),
-        shape=shape,
-        dtype=dtype,
-        stride=tuple(_int(step) for step in _list(facts["stride"])),
-        offset=_int(facts["offset"]),
-        device=str(torch.device(_str(facts["device"]))),
-        requires_grad=_bool(facts["requires_grad"]),
-        is_leaf=_bool(facts["is_leaf"]),
-        grad_fn=None if facts["grad_fn"] is None else _str(facts["grad_fn"]),
-        grad=None if facts["grad"] is None else _tensor_only(facts["grad"]),
-        version=_int(facts["version"]),
-        storage=_int(facts["storage"]),
-        identity=_int(facts["identity"]),
-        type_name=_str(facts["type_name"]),
+def _read_tensor(*facts: Any) -> ObservedTensor:
+    values, unread, shape, dtype, stride, offset, device, *others = facts
+    requires_grad, is_leaf, grad_fn, grad, version, storage, identity, name = others
+    kind, sizes = _dtype(dtype), _sizes(shape)
+    tensor = object.__new__(ObservedTensor)
+    vars(tensor).update(  # as its own __init__ does, one field after the other, which takes longer than all else here
+        values=None if values is None else _read_values(values, kind, sizes),
+        unread=None if values is not None else _str(unread),
+        shape=sizes,
+        dtype=kind,
+        stride=tuple(map(_int, _list(stride))),
+        offset=_int(offset),
+        device="cpu" if device == "cpu" else str(torch.device(_str(device))),
+        requires_grad=_bool(requires_grad),
+        is_leaf=_bool(is_leaf),
+        grad_fn=None if grad_fn is None else _str(grad_fn),
+        grad=None if grad is None else _tensor_only(grad),
+        version=_int(version),
+        storage=_int(storage),
+        identity=_int(identity),
+        type_name=_str(name),
     )
+    return tensor
 
 
 def _sizes(sizes: Any) -> tuple[int, ...]:
@@ -165,13 +168,13 @@ def _sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def _read_values(data: object, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
-    if dtype not in DTYPES.values() or not isinstance(data, bytes) or len(data) != math.prod(shape) * dtype.itemsize:
+    if dtype not in _READABLE or not isinstance(data, bytes) or len(data) != math.prod(shape) * dtype.itemsize:
         raise ProtocolError("a tensor's bytes do not fit its shape and dtype")
     if not data:
         return torch.empty(shape, dtype=dtype)
-    raw = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-    # a bool byte other than 0 or 1 is undefined behaviour in torch
-    return (raw.ne(0) if dtype is torch.bool else raw.view(dtype)).reshape(shape)
+    if dtype is torch.bool:  # a byte other than 0 or 1 is undefined behaviour in torch
+        return torch.frombuffer(bytearray(data), dtype=torch.uint8).ne(0).reshape(shape)
+    return torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
 
 
 def _tensor_only(plain: Plain) -> ObservedTensor:

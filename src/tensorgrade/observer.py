@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -18,6 +18,15 @@ from .observation import DTYPES, MAX_INT_BITS, MAX_LEVELS, MAX_NAME, MAX_NODES, 
 Kind = TypeVar("Kind")
 
 _TRACEBACK: Any = vars(BaseException)["__traceback__"]
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def _fact(name: str) -> Callable[[torch.Tensor], Any]:
+    """What gives the fact `name` that torch knows of a tensor, whatever a subclass says."""
+    return cast("Callable[[torch.Tensor], Any]", getattr(torch.Tensor, name).__get__)
+
+
+_requires_grad, _is_leaf, _grad, _grad_fn = _fact("requires_grad"), _fact("is_leaf"), _fact("grad"), _fact("grad_fn")
 
 
 def memory(pointer: int, length: int) -> bytes:
@@ -49,15 +58,12 @@ class Observer:
             return _left_out("more than can be sent")
         self._level += 1
         try:
-            return self._described(value)
+            return _EXACT.get(type(value), Observer._derived)(self, value)
         finally:
             self._level -= 1
 
-    def _described(self, value: Any) -> Plain:
+    def _derived(self, value: Any) -> Plain:
         kind = type(value)
-        describe = _EXACT.get(kind)
-        if describe is not None:
-            return describe(self, value)
         # a subclass that dispatches on its own need not have values, and asks the student's code for its facts
         if issubclass(kind, torch.Tensor) and kind.__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
             return self._tensor(value)
@@ -106,30 +112,31 @@ class Observer:
         return ["module", type_name(type(module)), self._identity(module), training, parameters, buffers]
 
     def _tensor(self, tensor: torch.Tensor) -> Plain:
-        with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
-            bare = torch.Tensor.detach(tensor)  # shares memory and version, and is of no subclass
+        """The facts of a tensor, in the order of the fields of `ObservedTensor`."""
+        with torch._C.DisableTorchFunctionSubclass():
+            bare = torch.Tensor.detach(tensor)  # shares memory and version, is of no subclass and in no graph
             values, unread = self._values(bare)
             strided = bare.layout is torch.strided and not bare.is_nested
-            grad, grad_fn = _fact(tensor, "grad") if _fact(tensor, "is_leaf") else None, _fact(tensor, "grad_fn")
+            is_leaf, grad_fn = _is_leaf(tensor), _grad_fn(tensor)
+            grad = _grad(tensor) if is_leaf else None
+            identity = self._identity(tensor)
             return [
                 "tensor",
-                {
-                    "values": values,
-                    "unread": unread,
-                    "shape": [] if bare.is_nested else list(map(int, bare.shape)),
-                    "dtype": str(bare.dtype).removeprefix("torch."),
-                    "stride": list(map(int, bare.stride())) if strided else [],
-                    "offset": int(bare.storage_offset()) if strided else 0,
-                    "device": str(bare.device),
-                    "requires_grad": _fact(tensor, "requires_grad"),
-                    "is_leaf": _fact(tensor, "is_leaf"),
-                    "grad_fn": None if grad_fn is None else type(grad_fn).__name__[:MAX_NAME],
-                    "grad": None if grad is None or self._level >= MAX_LEVELS else self.describe(grad),
-                    "version": 0 if bare.is_inference() else bare._version,
-                    "storage": self._storage(bare) if strided else -1 - self._identity(tensor),
-                    "identity": self._identity(tensor),
-                    "type_name": type_name(type(tensor)),
-                },
+                values,
+                unread,
+                [] if bare.is_nested else [*bare.shape],
+                _dtype_name(bare.dtype),
+                [*bare.stride()] if strided else [],
+                bare.storage_offset() if strided else 0,
+                "cpu" if bare.is_cpu else str(bare.device),
+                _requires_grad(tensor),
+                is_leaf,
+                None if grad_fn is None else type(grad_fn).__name__[:MAX_NAME],
+                None if grad is None or self._level >= MAX_LEVELS else self.describe(grad),
+                0 if bare.is_inference() else bare._version,
+                self._storage(bare) if strided else -1 - identity,
+                identity,
+                type_name(type(tensor)),
             ]
 
     def _storage(self, tensor: torch.Tensor) -> int:
@@ -141,13 +148,13 @@ class Observer:
         """The elements in row-major order as bytes, or the reason why they cannot be sent."""
         if tensor.is_nested or tensor.layout is not torch.strided:
             return None, f"{'nested' if tensor.is_nested else str(tensor.layout).removeprefix('torch.')} layout"
-        if tensor.is_meta or str(tensor.dtype).removeprefix("torch.") not in DTYPES:
+        if tensor.is_meta or tensor.dtype not in _NAMES:
             return None, f"no plain values ({'meta' if tensor.is_meta else tensor.dtype})"
-        length = tensor.numel() * tensor.element_size()
+        length = tensor.nbytes
         if self._bytes + length > MAX_VALUES:
             return None, f"too large ({length} bytes)"
         self._bytes += length
-        flat = tensor.resolve_conj().resolve_neg().to("cpu").contiguous()
+        flat = tensor.resolve_conj().resolve_neg().cpu().contiguous()
         return memory(flat.data_ptr(), length), None
 
 
@@ -155,9 +162,8 @@ def _left_out(reason: str) -> Plain:
     return ["object", reason, 0, None]
 
 
-def _fact(tensor: torch.Tensor, name: str) -> Any:
-    """What torch knows of `tensor`, whatever a subclass says."""
-    return getattr(torch.Tensor, name).__get__(tensor)
+def _dtype_name(dtype: torch.dtype) -> str:
+    return _NAMES.get(dtype) or str(dtype).removeprefix("torch.")
 
 
 def _address(storage: torch.UntypedStorage) -> int:
@@ -199,6 +205,8 @@ _EXACT: dict[type, Callable[[Observer, Any], Plain]] = {
     list: lambda observer, value: observer._items("list", value),
     tuple: lambda observer, value: observer._items("tuple", value),
     dict: Observer._pairs,
-    torch.dtype: lambda observer, value: ["dtype", str(value).removeprefix("torch.")],
+    torch.dtype: lambda observer, value: ["dtype", _dtype_name(value)],
     torch.device: lambda observer, value: ["device", str(value)],
+    torch.Tensor: Observer._tensor,
+    torch.nn.Parameter: Observer._tensor,
 }
