@@ -10,8 +10,9 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -20,6 +21,9 @@ import torch
 
 from .errors import GraderError
 from .observer import memory
+
+_FOUND_BY_NAME = {__name__, cloudpickle.cloudpickle.__name__}
+"""Modules whose functions stand in most parcels: cloudpickle would look for each of them in its module first."""
 
 
 def pack(value: object, by_value: Sequence[ModuleType] = ()) -> bytes:
@@ -58,26 +62,34 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self._storages: dict[int, torch.UntypedStorage] = {}
 
-    def reducer_override(self, value: object) -> Any:
-        if isinstance(value, torch.Tensor):
+    def reducer_override(self, value: Any) -> Any:
+        kind = type(value)
+        if issubclass(kind, torch.Tensor):
             return self._reduce_tensor(value)
-        if isinstance(value, torch.UntypedStorage):
+        if kind is torch.UntypedStorage:
             return _storage_from, (memory(value.data_ptr(), value.nbytes()),)
-        if isinstance(value, torch.Generator):
+        if kind is torch.Generator:
             return _generator_from, (value.get_state(),)
-        return super().reducer_override(value)
+        if (
+            kind is OrderedDict or kind is torch.dtype
+        ):  # a module has eleven; pickle would search for a way to pack them
+            return value.__reduce__()
+        if (kind is FunctionType and value.__module__ not in _FOUND_BY_NAME) or issubclass(kind, type):
+            return super().reducer_override(value)
+        return NotImplemented
 
     def _reduce_tensor(self, tensor: torch.Tensor) -> tuple[Callable[..., torch.Tensor], tuple[Any, ...]]:
+        kind = type(tensor)
         if not tensor.is_leaf:
             raise GraderError("a tensor with a graph cannot be sent to the submission; build it in a probe")
-        if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
-            raise GraderError(f"a tensor of type {type(tensor).__name__} cannot be sent; build it in a probe")
-        if tensor.layout is not torch.strided or tensor.device.type != "cpu":
+        if kind not in (torch.Tensor, torch.nn.Parameter):
+            raise GraderError(f"a tensor of type {kind.__name__} cannot be sent; build it in a probe")
+        if tensor.layout is not torch.strided or not tensor.is_cpu:
             raise GraderError(f"a {tensor.layout} tensor on {tensor.device} cannot be sent; build it in a probe")
         storage = tensor.untyped_storage()
         storage = self._storages.setdefault(storage.data_ptr() or id(storage), storage)
         layout = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
-        flags = (tensor.requires_grad, isinstance(tensor, torch.nn.Parameter), tensor.is_conj(), tensor.is_neg())
+        flags = (tensor.requires_grad, kind is torch.nn.Parameter, tensor.is_conj(), tensor.is_neg())
         return _tensor_from, (storage, tensor.dtype, layout, flags, tensor.grad)
 
 
@@ -106,9 +118,10 @@ def _tensor_from(
         tensor = torch._neg_view(tensor)
     if is_parameter:
         tensor = torch.nn.Parameter(tensor, requires_grad=requires_grad)
-    else:
-        tensor.requires_grad_(requires_grad)
-    tensor.grad = grad
+    elif requires_grad:
+        tensor.requires_grad_()
+    if grad is not None:
+        tensor.grad = grad
     return tensor
 
 
