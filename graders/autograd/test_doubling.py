@@ -55,8 +55,23 @@ def test_values(submission):
         expect(value[0], "first result", "第一个结果").has_dtype(x.dtype).equals(x.detach() * 2.0**k)
 
 
+class Counted:
+    """Counts the nodes that are recorded in a graph, by the number that each of them gets."""
+
+    def __enter__(self):
+        self._first = torch.autograd._get_sequence_nr()
+        return self
+
+    def __exit__(self, *error):
+        self._count = torch.autograd._get_sequence_nr() - self._first
+
+    def is_all(self, nodes):
+        """Whether these nodes, and no others, were recorded."""
+        return len(nodes) == self._count and all(node._sequence_nr() >= self._first for node in nodes)
+
+
 class Recorded(TorchFunctionMode):
-    """Notes the kind of each node that torch functions record in a graph."""
+    """Notes the kind of each node that torch functions record in a graph; takes a multiple of the time of counting."""
 
     def __init__(self):
         super().__init__()
@@ -71,28 +86,39 @@ class Recorded(TorchFunctionMode):
 
 
 def nodes_between(y, x):
-    """The kinds of all nodes that lead from `y` back to `x`, and to any other leaf."""
-    waiting, seen, kinds = [y.grad_fn], {x.grad_fn}, []
+    """All nodes that lead from `y` back to `x`, and to any other leaf."""
+    waiting, seen, nodes = [y.grad_fn], {x.grad_fn}, []
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         if type(node).__name__ != "AccumulateGrad":
-            kinds.append(type(node).__name__)
+            nodes.append(node)
         waiting += [before for before, _ in node.next_functions]
-    return kinds
+    return nodes
+
+
+def doubled(student, x, limit, in_the_middle, watch):
+    """A point with the values of x (or half of them, as the result of an operation), what is made of it, and k."""
+    leaf = x.clone().requires_grad_()
+    point = leaf * 0.5 if in_the_middle else leaf
+    with watch:
+        y, k = student.double_until(point, limit)
+    return point, y, k
 
 
 def in_the_graph(student, cases):
-    """The nodes behind each y, those recorded meanwhile, the gradient of x for the cotangents, and each k."""
+    """The nodes behind each y, those recorded if there are others, the gradient of x for the cotangents, and each k."""
     facts = []
     for x, limit, cotangent, in_the_middle in cases:
-        leaf = x.clone().requires_grad_()
-        point = leaf * 0.5 if in_the_middle else leaf
-        with Recorded() as recorded:
-            y, k = student.double_until(point, limit)
-        kinds = nodes_between(y, point)
+        counted, recorded = Counted(), Recorded()
+        point, y, k = doubled(student, x, limit, in_the_middle, counted)
+        nodes = nodes_between(y, point)
+        if not counted.is_all(nodes):  # then their kinds decide
+            point, y, k = doubled(student, x, limit, in_the_middle, recorded)
+            nodes = nodes_between(y, point)
+        kinds = [type(node).__name__ for node in nodes]
         gradient = torch.autograd.grad(y, point, cotangent)[0] if y.requires_grad else None
         facts.append((kinds, sorted(recorded.kinds), gradient, k))
     return facts
