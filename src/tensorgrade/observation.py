@@ -172,9 +172,10 @@ def _read_values(data: object, dtype: torch.dtype, shape: tuple[int, ...]) -> to
         raise ProtocolError("a tensor's bytes do not fit its shape and dtype")
     if not data:
         return torch.empty(shape, dtype=dtype)
-    if dtype is torch.bool:  # a byte other than 0 or 1 is undefined behaviour in torch
-        return torch.frombuffer(bytearray(data), dtype=torch.uint8).ne(0).reshape(shape)
-    return torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
+    # a bool byte other than 0 or 1 is undefined behaviour in torch
+    flat = torch.frombuffer(bytearray(data), dtype=torch.uint8 if dtype is torch.bool else dtype)
+    flat = flat.ne(0) if dtype is torch.bool else flat
+    return flat if len(shape) == 1 else flat.reshape(shape)
 
 
 def _tensor_only(plain: Plain) -> ObservedTensor:
