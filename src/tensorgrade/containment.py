@@ -13,9 +13,10 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from itertools import islice, takewhile
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pytest
@@ -94,23 +95,28 @@ def _randomness_restored(seed: int) -> Iterator[None]:
         np.random.set_state(of_numpy)
 
 
-_elsewhere: dict[str, set[str]] = {}
-"""The modules that were found to lie outside of a folder: more than two thousand, looked at once."""
+_elsewhere: dict[str, tuple[int, str | None]] = {}
+"""How many of the first modules lie outside of a folder, and the last of them: thousands, to be looked at once."""
 
 
 def modules_in(folder: Path) -> dict[str, ModuleType]:
     """The modules that have been imported from `folder`, by name."""
     inside = f"{folder}{os.sep}"
-    elsewhere = _elsewhere.setdefault(inside, set())
-    found = {}
-    for name in sys.modules.keys() - elsewhere:
-        module = sys.modules[name]
-        file = getattr(module, "__file__", None)
-        if isinstance(file, str) and file.startswith(inside) and isinstance(module, ModuleType):
-            found[name] = module
-        else:
-            elsewhere.add(name)
+    count, last = _elsewhere.get(inside, (0, None))
+    later = reversed(sys.modules)  # what is new stands at the end
+    names = [*islice(later, max(0, len(sys.modules) - count))][::-1]
+    if next(later, None) != last:  # some of the first have been removed
+        count, names = 0, [*sys.modules]
+    found = {name: module for name in names if _is_in(inside, module := sys.modules[name])}
+    outside = [*takewhile(lambda name: name not in found, names)]
+    if outside:
+        _elsewhere[inside] = count + len(outside), outside[-1]
     return found
+
+
+def _is_in(inside: str, module: object) -> TypeGuard[ModuleType]:
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and file.startswith(inside) and isinstance(module, ModuleType)
 
 
 def _forget(folder: Path) -> None:
