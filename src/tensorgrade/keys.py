@@ -41,43 +41,80 @@ class Keys:
         self._job = job
         self._course = course
         self._assignment = assignment
-        read_only = sorted(assignment.settings.files) if assignment else ()
-        limits = [asdict(exercise.limits.allowance()) for exercise in assignment.exercises] if assignment else []
         name = job.assignment or (job.files.name if job.files else None)  # that of the working folder
-        accelerators = [exercise.accelerators for exercise in assignment.exercises] if assignment else []
         settings = [asdict(job.settings), job.language, job.seconds, job.seed, job.measured]
-        facts = [settings, name, read_only, limits, accelerators, _files(job.files)]
-        self._surroundings = _digest([_software(), *facts])
+        rules = _described(assignment).rules if assignment else None
+        self._surroundings = _digest([_software(), settings, name, rules, _files(job.files)])
+        self._cells = tuple(_chained(job.cells))
 
     def run(self) -> str:
         """The key of the outputs of all cells."""
-        return _digest(["run", self._surroundings, self._cells_before(len(self._job.cells))])
+        return _digest(["run", self._surroundings, self._cells[-1]])
 
-    def verdict(self, place: int) -> str:
-        """The key of the verdict on the exercise that is judged in the place of cell number `place`."""
+    def verdict(self, place: int, graders: Graders | None = None) -> str:
+        """The key of the verdict on the exercise that is judged in the place of cell number `place`.
+
+        Its grader is looked at now, or was when `graders` was made.
+        """
+        return _digest(["verdict", self.judging(place, graders or self.graders()), self._cells[place]])
+
+    def judging(self, place: int, graders: Graders) -> str:
+        """The key of what judges there: all that a verdict depends on but the cells."""
         assert self._assignment is not None  # only exercises of an assignment are judged
-        exercise = self._assignment.exercise(self._job.cells[place].exercise or "")
-        grader = self._course.grader_file(self._assignment.name, exercise.name)
-        content = exercise.model_dump_json(exclude=_NOT_JUDGED)
-        about = [content, self._job.cells[place].seconds, _grader(grader, self._course.graders)]
-        return _digest(["verdict", self._surroundings, self._cells_before(place), about])
+        exercise = self._job.cells[place].exercise or ""
+        grader = self._course.grader_file(self._assignment.name, exercise)
+        content = _described(self._assignment).exercise(exercise)
+        return _digest([self._surroundings, content, self._job.cells[place].seconds, graders.digest(grader)])
 
-    def judging(self, place: int) -> str:
-        """The key of what judges the exercise in the place of cell number `place`, whatever the cells are."""
-        assert self._assignment is not None
-        exercise = self._assignment.exercise(self._job.cells[place].exercise or "")
-        grader = self._course.grader_file(self._assignment.name, exercise.name)
-        content = exercise.model_dump_json(exclude=_NOT_JUDGED)
-        about = [content, self._job.cells[place].seconds, _grader(grader, self._course.graders)]
-        return _digest(["judging", self._surroundings, about])
+    def graders(self) -> Graders:
+        """The graders of the course as they are now."""
+        return Graders(self._course.graders)
 
-    def _cells_before(self, place: int) -> list[tuple[str, float]]:
-        cells: Iterable[CellJob] = self._job.cells[:place]
-        return [(cell.source, cell.seconds) for cell in cells if cell.exercise is None]
+
+def _chained(cells: Iterable[CellJob]) -> Iterator[str]:
+    """A digest of the cells that run before each place, from the first place to the one behind the last cell."""
+    before = hashlib.sha256()
+    yield before.hexdigest()
+    for cell in cells:
+        if cell.exercise is None:
+            before.update(hashlib.sha256(json.dumps([cell.source, cell.seconds]).encode()).digest())
+        yield before.hexdigest()
 
 
 def _digest(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+class _Described:
+    """What keys say of an assignment, which is the same for all its submissions."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
+        self._exercises: dict[str, str] = {}
+        read_only = sorted(assignment.settings.files)
+        limits = [asdict(exercise.limits.allowance()) for exercise in assignment.exercises]
+        self.rules = _digest([read_only, limits, [exercise.accelerators for exercise in assignment.exercises]])
+
+    def describes(self, assignment: Assignment) -> bool:
+        """Whether it is this one; another one of the same name may be read from files that have changed."""
+        return self._assignment is assignment
+
+    def exercise(self, name: str) -> str:
+        """A digest of what the verdicts on an exercise depend on."""
+        if name not in self._exercises:
+            content = self._assignment.exercise(name).model_dump_json(exclude=_NOT_JUDGED)
+            self._exercises[name] = hashlib.sha256(content.encode()).hexdigest()
+        return self._exercises[name]
+
+
+_last_described: list[_Described] = []
+"""Of the assignment that the last job was of: a run grades one after the other."""
+
+
+def _described(assignment: Assignment) -> _Described:
+    if not _last_described or not _last_described[0].describes(assignment):
+        _last_described[:] = [_Described(assignment)]
+    return _last_described[0]
 
 
 @functools.cache
@@ -115,12 +152,19 @@ def _content(file: Path) -> str:
         return ""
 
 
-def _grader(grader: Path, graders: Path) -> list[tuple[str, str]]:
-    """The names and digests of a grader, of the modules of the course that it imports, and of data beside it."""
-    stamps = tuple(_stamps(str(graders)))
-    if time_ns() - max((time for _, time, _ in stamps), default=0) < _RACY_NANOSECONDS:
-        return _read_grader(grader, graders)
-    return _known_grader(grader, graders, stamps)
+class Graders:
+    """The graders of a course as they are at one time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stamps = tuple(_stamps(str(folder)))
+        self._racy = time_ns() - max((time for _, time, _ in self._stamps), default=0) < _RACY_NANOSECONDS
+
+    def digest(self, grader: Path) -> str:
+        """A digest of a grader, of the modules of the course that it imports, and of data beside it."""
+        if self._racy:
+            return _read_grader(grader, self._folder)
+        return _known_grader(grader, self._folder, self._stamps)
 
 
 def _stamps(folder: str) -> Iterator[tuple[str, int, int]]:
@@ -141,11 +185,11 @@ def _stamps(folder: str) -> Iterator[tuple[str, int, int]]:
 
 
 @functools.lru_cache(maxsize=1000)
-def _known_grader(grader: Path, graders: Path, stamps: tuple[tuple[str, int, int], ...]) -> list[tuple[str, str]]:
+def _known_grader(grader: Path, graders: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
     return _read_grader(grader, graders)
 
 
-def _read_grader(grader: Path, graders: Path) -> list[tuple[str, str]]:
+def _read_grader(grader: Path, graders: Path) -> str:
     modules, waiting = {grader}, [grader]
     surrounding = ("conftest.py", "__init__.py")  # pytest and Python run them before the grader
     waiting += [folder / name for folder in (graders, grader.parent) for name in surrounding]
@@ -158,7 +202,7 @@ def _read_grader(grader: Path, graders: Path) -> list[tuple[str, str]]:
         for file in grader.parent.rglob("*")
         if file.is_file() and file.suffix not in (".py", ".pyc") and "__pycache__" not in file.parts
     ]
-    return sorted((file.relative_to(graders).as_posix(), _content(file)) for file in (*modules, *data))
+    return _digest(sorted((file.relative_to(graders).as_posix(), _content(file)) for file in (*modules, *data)))
 
 
 def _imported(module: Path, graders: Path) -> Iterator[Path]:
@@ -180,12 +224,24 @@ def _names_imported(source: bytes) -> tuple[str, ...]:
     except (SyntaxError, ValueError):
         return ()
     found: list[str] = []
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
         if isinstance(node, ast.ImportFrom):
             names = [node.module or "", *(f"{node.module}.{name}" if node.module else name for name in names)]
         found += filter(None, names)
     return tuple(found)
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """All statements, without a look at the expressions in them, which are the most of a tree."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.stmt):
+            yield node
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, part, ())
+            waiting += inner if isinstance(inner, list) else ()  # the body of a lambda is an expression
 
 
 def _modules(folder: Path, name: list[str]) -> Iterator[Path]:

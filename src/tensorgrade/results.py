@@ -13,7 +13,7 @@ from pathlib import Path
 from .course import Course
 from .exercise import Assignment
 from .job import CellRun, Graded, Job
-from .keys import Keys
+from .keys import Graders, Keys
 from .store import Store
 from .verdict import Verdict
 
@@ -27,6 +27,7 @@ class Results:
         self._assignment = assignment
         self._store = store_of(course.root) if job.cache else None
         self._asked_for: dict[int, str] = {}
+        self._graders: Graders | None = None
 
     def computing(self) -> AbstractContextManager[None]:
         """Let one process at a time compute this notebook's results."""
@@ -50,8 +51,7 @@ class Results:
         """The verdict on the exercise that cell number `place` judges, or None when it is not known."""
         if self._store is None:
             return None
-        key = self._asked_for[place] = self._keys.verdict(place)
-        data = self._store.get(key)
+        data = self._store.get(self._key(place))
         exercise, assignment = self._job.cells[place].exercise, self._assignment
         if data is None or exercise is None or assignment is None:
             return None
@@ -62,7 +62,18 @@ class Results:
 
     def judging(self, place: int) -> str | None:
         """The key of what judges the exercise at `place`; None when everything is to be computed anew."""
-        return None if self._store is None else self._keys.judging(place)
+        return None if self._store is None else self._keys.judging(place, self._graders_then())
+
+    def _key(self, place: int) -> str:
+        """The key of a verdict with its grader as it was when the first verdict was asked for."""
+        if place not in self._asked_for:
+            self._asked_for[place] = self._keys.verdict(place, self._graders_then())
+        return self._asked_for[place]
+
+    def _graders_then(self) -> Graders:
+        if self._graders is None:
+            self._graders = self._keys.graders()
+        return self._graders
 
     def _numbers(self, place: int) -> list[int]:
         """Those of the cells before `place`: where a test cell is missing, the same cells have others."""
