@@ -154,3 +154,24 @@ def test_points_alone_are_told_beside_no_problem():
     assert verdict.disclosed().problem is None
     assert verdict.disclosed().flagged == ""
     assert verdict.disclosed().clauses[0].name == "1"
+
+
+def test_the_shape_of_a_scalar_comes_back_from_the_store():
+    """It is empty, and stays what it was: a stored verdict equals the one that was kept, and reads the same."""
+    evidence = Evidence(call="f(1)", got="tensor(1.)", got_shape=(), expected="2", expected_shape=())
+    failed = ClauseVerdict("values", "right", 1.0, Status.FAILED, "value", "Wrong.", Level.FULL, evidence=evidence)
+    kept = Verdict("eye", "Eye", "en", (failed,))
+    known = Verdict.from_stored(json.loads(json.dumps(kept.to_stored())))
+    assert known == kept
+    assert (known.to_text(), known.to_html()) == (kept.to_text(), kept.to_html())
+
+
+def test_forms_are_those_of_the_verdict_and_are_not_shared(verdict):
+    """What was rendered for one verdict is not shown for another, and whoever changes the JSON changes their own."""
+    verdict.to_json()["clauses"].clear()
+    assert len(verdict.to_json()["clauses"]) == 3
+    other = replace(verdict, reason="Something else.")
+    assert "It took too long." in verdict.to_text()
+    assert "Something else." in other.to_text()
+    assert other.to_html() != verdict.to_html()
+    assert other.to_json()["reason"] == "Something else."

@@ -103,6 +103,7 @@ _TEMPLATES = jinja2.Environment(
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    auto_reload=False,
 )
 _TEMPLATES.filters.update(marked=_marked, harmless=harmless, decimal=plain_decimal)
 _TEMPLATES.globals.update(heat_map=heat_map)

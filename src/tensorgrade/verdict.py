@@ -5,6 +5,8 @@ Trusted side. Everything fails closed: points come from passed clauses alone, an
 
 from __future__ import annotations
 
+import functools
+import json
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, cast
@@ -17,6 +19,9 @@ MIME_TYPE = "application/vnd.tensorgrade.verdict+json"
 VERSION = 1
 _CHANCE = frozenset({"time-limit", "ended", "protocol"})
 """Findings that another run may not give again."""
+
+_REMEMBERED = 256
+"""Verdicts whose forms are remembered: many students have the same, and the most is said of those that are wrong."""
 
 
 class Status(StrEnum):
@@ -147,39 +152,51 @@ class Verdict:
         of which nothing is told has its number as its name, and no problem is told beside it. Why an exercise is
         flagged is an empty text.
         """
-        told = [clause.disclosed() for clause in self.clauses]
-        if any(clause.level in (Level.VERDICT, Level.CLAUSE) for clause in told):
-            told = [clause.without_own_words() for clause in told]
-        clauses = tuple(replace(clause, name=clause.name or str(number)) for number, clause in enumerate(told, 1))
-        problem = None if any(clause.level is Level.VERDICT for clause in clauses) else self.problem
-        flagged = None if self.flagged is None else ""
-        return replace(self, clauses=clauses, flagged=flagged, problem=problem, measurements=())
+        return _disclosed(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the machine-readable form; what is for the instructor alone is reduced to a flag."""
-        facts = {**asdict(self.disclosed()), "flagged": self.flagged is not None}
-        del facts["measurements"]
-        return {"version": VERSION, "score": self.score, "max_score": self.max_score, **facts}
+        return cast("dict[str, Any]", json.loads(_json_of(self)))
 
     def to_text(self) -> str:
         """Return what a student reads, as plain text."""
-        return self._render("verdict.txt")
+        return _rendered(self, "verdict.txt")
 
     def to_html(self) -> str:
         """Return what a student reads, as an HTML fragment without scripts."""
-        return self._render("verdict.html")
+        return _rendered(self, "verdict.html")
 
-    def _render(self, template: str) -> str:
-        shown = self.disclosed()
-        findings = [clause.finding for clause in shown.clauses]
-        told = [set(findings[:place]) - {None} for place in range(len(findings))]
-        return render(template, self.language, verdict=shown, status=self._status(), findings=findings, told=told)
-
-    def _status(self) -> Status:
+    def status(self) -> Status:
         """That of the exercise as a whole."""
         statuses = {clause.status for clause in self.clauses}
         unknown = statuses == {Status.NOT_RUN} or (self.flagged is not None and Status.FAILED not in statuses)
         return Status.PASSED if statuses == {Status.PASSED} else Status.NOT_RUN if unknown else Status.FAILED
+
+
+@functools.lru_cache(_REMEMBERED)
+def _disclosed(verdict: Verdict) -> Verdict:
+    told = [clause.disclosed() for clause in verdict.clauses]
+    if any(clause.level in (Level.VERDICT, Level.CLAUSE) for clause in told):
+        told = [clause.without_own_words() for clause in told]
+    clauses = tuple(replace(clause, name=clause.name or str(number)) for number, clause in enumerate(told, 1))
+    problem = None if any(clause.level is Level.VERDICT for clause in clauses) else verdict.problem
+    flagged = None if verdict.flagged is None else ""
+    return replace(verdict, clauses=clauses, flagged=flagged, problem=problem, measurements=())
+
+
+@functools.lru_cache(_REMEMBERED)
+def _json_of(verdict: Verdict) -> str:
+    facts = {**asdict(verdict.disclosed()), "flagged": verdict.flagged is not None}
+    del facts["measurements"]
+    return json.dumps({"version": VERSION, "score": verdict.score, "max_score": verdict.max_score, **facts})
+
+
+@functools.lru_cache(2 * _REMEMBERED)
+def _rendered(verdict: Verdict, template: str) -> str:
+    shown = verdict.disclosed()
+    findings = [clause.finding for clause in shown.clauses]
+    told = [set(findings[:place]) - {None} for place in range(len(findings))]
+    return render(template, shown.language, verdict=shown, status=verdict.status(), findings=findings, told=told)
 
 
 def not_run(exercise: Exercise, language: Language, reason: str | None, flagged: str | None = None) -> Verdict:
@@ -201,7 +218,8 @@ def _evidence_at(level: Level, evidence: Evidence | None) -> Evidence | None:
 def _evidence_from(data: dict[str, Any]) -> Evidence:
     wrong = data["wrong"]
     grid = Grid(tuple(map(tuple, wrong["shares"])), tuple(wrong["shape"])) if wrong else None
-    shapes = {name: data[name] and tuple(data[name]) for name in ("got_shape", "expected_shape")}
+    given = {name: data[name] for name in ("got_shape", "expected_shape")}
+    shapes = {name: None if shape is None else tuple(shape) for name, shape in given.items()}  # a scalar's is empty
     return Evidence(**{**data, **shapes, "wrong": grid})
 
 

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nbformat import NotebookNode, convert, from_dict, reader, v4
+from nbformat import NotebookNode, ValidationError, convert, from_dict, reader, v4, validate
 from nbformat.validator import isvalid
 
 from ..notebook import NAMESPACE
@@ -131,11 +131,14 @@ def _encodable(value: Any, depth: int) -> Any:
     """Replace lone surrogates, which JSON can hold and no file can, and what stands below `depth`."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list):
-        return [_encodable(item, depth - 1) for item in value] if depth else None
-    if isinstance(value, dict):
-        return {_encodable(key, 0): _encodable(item, depth - 1) for key, item in value.items()} if depth else None
-    return value
+    if isinstance(value, list) and depth:
+        return [item if type(item) is str and item.isascii() else _encodable(item, depth - 1) for item in value]
+    if isinstance(value, dict) and depth:
+        return {
+            _encodable(key, 0): item if type(item) is str and item.isascii() else _encodable(item, depth - 1)
+            for key, item in value.items()
+        }
+    return None if isinstance(value, (list, dict)) else value
 
 
 def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
@@ -184,8 +187,20 @@ def _keep_outputs(notebook: NotebookNode) -> None:
         if cell.cell_type == "code":
             first = list(islice(cell.outputs, left))
             left -= len(first)
-            cell.outputs = [from_dict(output) for output in first if _is_output(output)]
+            cell.outputs = [from_dict(output) for output in first if isinstance(output, dict)]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    try:
+        check_outputs([output for cell in code for output in cell.outputs])
+    except ValidationError:
+        for cell in code:
+            cell.outputs = [output for output in cell.outputs if isvalid(output, "output", version=4, version_minor=5)]
 
 
-def _is_output(output: Any) -> bool:
-    return isinstance(output, dict) and bool(isvalid(from_dict(output), ref="output", version=4, version_minor=5))
+def check_outputs(outputs: list[NotebookNode]) -> None:
+    """Raise nbformat's ``ValidationError`` when one is not well-formed; each on its own would take many times as long.
+
+    So would the functions of nbformat that make a cell and a notebook, which look at each of them.
+    """
+    facts = {"id": "outputs", "source": "", "metadata": NotebookNode(), "execution_count": None}
+    cell = NotebookNode(cell_type="code", outputs=outputs, **facts)
+    validate(NotebookNode(nbformat=4, nbformat_minor=5, metadata=NotebookNode(), cells=[cell]))
