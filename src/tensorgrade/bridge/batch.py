@@ -224,7 +224,15 @@ class Batch:
 
     def _with_gradebook_of_run(self, step: Callable[[str, str], None]) -> Callable[[str, str], None]:
         gradebooks: Gradebooks | None = getattr(self._converter.exporter, "gradebooks", None)
-        return step if gradebooks is None else rebound(step, Gradebook=gradebooks.open)
+        if gradebooks is None:
+            return step
+        with_gradebook = rebound(step, Gradebook=gradebooks.open)
+
+        def connected(assignment: str, student: str) -> None:
+            with gradebooks.connected():
+                with_gradebook(assignment, student)
+
+        return connected
 
     def _grading_again(self, init_destination: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
         """Return nbgrader's function that skips what is graded already, made to see what a killed run left."""

@@ -61,12 +61,13 @@ class FastExporter(NotebookExporter):  # type: ignore[misc]
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **options: Any
     ) -> tuple[str, dict[str, Any]]:
         """Convert `nb`, which is changed in place when `fast` is on."""
-        if not self.fast or self.nbformat_version != nbformat.current_nbformat:
+        if self.gradebooks is None or self.nbformat_version != nbformat.current_nbformat:
             converted: tuple[str, dict[str, Any]] = super().from_notebook_node(nb, resources=resources, **options)
             return converted
         resources = self._init_resources(resources)
-        for preprocessor in self._preprocessors:
-            nb, resources = preprocessor(nb, resources)
+        with self.gradebooks.connected():
+            for preprocessor in self._preprocessors:
+                nb, resources = preprocessor(nb, resources)
         nbformat.validate(nb, relax_add_props=True)
         resources["output_suffix"] = ".nbconvert"
         return _as_text(nb), resources

@@ -5,12 +5,15 @@ the schema and asks for every cell on its own, and each score is a transaction. 
 `Gradebook`, with three differences: it stays set up, it looks up all cells of a notebook at once, and it commits once,
 at the end of the step that opened it. So the scores of a notebook appear together or not at all.
 
-Nothing is open between two steps, as with nbgrader: no connection, no transaction, no lock. Other processes get their
-turn, this one can be forked, and nothing that one step read is kept for the next.
+Nothing is held between two steps, as with nbgrader: no transaction, no lock, and nothing that one step read is kept for
+the next. Other processes get their turn. The steps of one conversion, which follow each other at once, share a
+connection to the file; between conversions there is none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nbgrader.api import (
@@ -26,7 +29,7 @@ from nbgrader.api import (
     SubmittedAssignment,
     SubmittedNotebook,
 )
-from sqlalchemy import NullPool, Select, bindparam, create_engine, select
+from sqlalchemy import Select, bindparam, create_engine, select
 from sqlalchemy.orm import Session, defer, scoped_session, sessionmaker
 
 
@@ -35,22 +38,41 @@ class Gradebooks:
 
     def __init__(self) -> None:
         self._ready: dict[tuple[str, str], StepGradebook] = {}
+        self._connected = False
 
     def open(self, db_url: str, course_id: str = "default_course") -> StepGradebook:
         """Return a gradebook for a ``with`` statement, in the place of nbgrader's ``Gradebook(db_url, course_id)``."""
         place = (db_url, course_id)
         if place not in self._ready:
             self._ready[place] = StepGradebook(db_url, course_id)
+        self._ready[place].stays_connected = self._connected
         return self._ready[place]
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Let the steps in this context use one connection, which is idle between them: no transaction, no lock."""
+        self._connected = True
+        try:
+            yield
+        finally:
+            self._connected = False
+            for gradebook in self._ready.values():
+                gradebook.stays_connected = False
+                gradebook.close()
 
 
 class StepGradebook(Gradebook):  # type: ignore[misc]
-    """nbgrader's gradebook for one ``with`` statement after the other."""
+    """nbgrader's gradebook for one ``with`` statement after the other.
+
+    Attributes:
+        stays_connected: whether the connection is for the next ``with`` statement as well.
+    """
 
     def __init__(self, db_url: str, course_id: str) -> None:
         super().__init__(db_url, course_id)
         super().close()
-        self.engine = create_engine(db_url, poolclass=NullPool)  # its connections end with their sessions
+        self.stays_connected = False
+        self.engine = create_engine(db_url)
         self.db = scoped_session(sessionmaker(bind=self.engine, class_=_StepSession, expire_on_commit=False))
         self._found: dict[tuple[object, ...], dict[str, Any]] = {}
 
@@ -63,9 +85,11 @@ class StepGradebook(Gradebook):  # type: ignore[misc]
             self.close()
 
     def close(self) -> None:
-        """Give back the connection, and forget what was found over it."""
+        """End the transaction and mostly the connection, and forget what was found over it."""
         self._found = {}
         self.db.remove()
+        if not self.stays_connected:
+            self.engine.dispose()
 
     # ------------------------------------------- nbgrader's lookups: asked as it asks, notebook by notebook
 

@@ -13,7 +13,7 @@ from typing import Any
 from nbformat import NotebookNode, v4
 from nbgrader.api import Gradebook, GradeCell, SolutionCell, SourceCell, TaskCell
 from nbgrader.preprocessors import NbGraderPreprocessor
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from ..exercise import LANGUAGES
 from ..notebook import NAMESPACE, SCHEMA_VERSION, test_cell_id
@@ -86,19 +86,32 @@ class RepairNotebook(NbGraderPreprocessor):  # type: ignore[misc]
 
 def _registered(gradebook: Gradebook, assignment: str, notebook: str) -> dict[str, _Registered]:
     """The cells of a notebook by their ids, in the order of the source."""
-    place = gradebook.find_notebook(notebook, assignment).id
-
-    def of_notebook(kind: Any, *columns: Any) -> Any:
-        return gradebook.db.execute(select(*columns).where(kind.notebook_id == place))
-
-    points = {name: float(score) for name, score in of_notebook(GradeCell, GradeCell.name, GradeCell.max_score)}
-    tasks = {name: float(score) for name, score in of_notebook(TaskCell, TaskCell.name, TaskCell.max_score)}
-    solutions = {name for (name,) in of_notebook(SolutionCell, SolutionCell.name)}
-    columns = (SourceCell.name, SourceCell.source, SourceCell.cell_type, SourceCell.locked, SourceCell.checksum)
+    place = {"notebook": gradebook.find_notebook(notebook, assignment).id}
+    found = {kind: gradebook.db.execute(query, place).all() for kind, query in _CELLS.items()}
+    points, tasks = ({name: float(score) for name, score in found[kind]} for kind in (GradeCell, TaskCell))
+    solutions = {name for (name,) in found[SolutionCell]}
     return {
         cell.name: _Registered(cell.source, str(cell.cell_type), _metadata(cell, points, tasks, solutions))
-        for cell in of_notebook(SourceCell, *columns)
+        for cell in found[SourceCell]
     }
+
+
+# as in `gradebooks`, made once
+_CELLS = {
+    kind: select(*columns).where(kind.notebook_id == bindparam("notebook"))
+    for kind, columns in {
+        GradeCell: (GradeCell.name, GradeCell.max_score),
+        TaskCell: (TaskCell.name, TaskCell.max_score),
+        SolutionCell: (SolutionCell.name,),
+        SourceCell: (
+            SourceCell.name,
+            SourceCell.source,
+            SourceCell.cell_type,
+            SourceCell.locked,
+            SourceCell.checksum,
+        ),
+    }.items()
+}
 
 
 def _metadata(cell: Any, points: dict[str, float], tasks: dict[str, float], solutions: set[str]) -> dict[str, Any]:
