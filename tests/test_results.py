@@ -153,6 +153,27 @@ def test_a_verdict_depends_on_its_grader(course, job, name, expected):
     assert changed(before, keys(job)) == expected
 
 
+FORMS = (
+    '"""A text.\n\nimport of nothing\n"""\nfrom .unused import LEFT\n',
+    "from .unused import (\n    LEFT,\n)\n",
+    "from \\\n    .unused import LEFT\n",
+    "if True: x = 1; from .unused import LEFT  # as it happens\n",
+    "try:\n    pass\nfinally:\n    from . import unused\n",
+    "match 1:\n    case _:\n        import demo.unused as other\n",
+    "async def f():\n    async with f():\n        from demo import unused\n",
+)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_import_counts_however_it_is_written(course, job, form):
+    """A module that a grader imports somewhere in its source belongs to it."""
+    grader = course.grader_file("demo", "first")
+    grader.write_text(form + grader.read_text())
+    before = keys(job)
+    (course.graders / "demo" / "unused.py").write_text("LEFT = 40\n")
+    assert changed(before, keys(job)) == {"first"}
+
+
 YAML = {
     "points": ("demo/first.yaml", "points: 1", "points: 2", {"first"}),
     "text": ("demo/first.yaml", "en: values", "en: the right values", {"first"}),

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import site
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _NOT_JUDGED: Any = {"file": True, "disclosure": True, "clauses": {"__all__": {"disclosure"}}}
 """The parts of an exercise that its verdicts do not depend on: how much is told is decided when it is told."""
+
+_IMPORT = re.compile(rb"(from [\w.]+ )?import [\w., ]+")
 
 _RACY_NANOSECONDS = 2 * 10**9
 """Within this time after a change, another one may leave a file with the same time and size."""
@@ -219,10 +222,12 @@ def _imported(module: Path, graders: Path) -> Iterator[Path]:
 @functools.lru_cache(maxsize=1000)
 def _names_imported(source: bytes) -> tuple[str, ...]:
     """The names of modules, and of what may be modules, that a source imports."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return ()
+    tree = _imports_alone(source)
+    if tree is None:
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError):
+            return ()
     found: list[str] = []
     for node in _statements(tree):
         names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
@@ -230,6 +235,15 @@ def _names_imported(source: bytes) -> tuple[str, ...]:
             names = [node.module or "", *(f"{node.module}.{name}" if node.module else name for name in names)]
         found += filter(None, names)
     return tuple(found)
+
+
+def _imports_alone(source: bytes) -> ast.Module | None:
+    """The lines that hold the word, when each is a statement of its own, which is read much sooner than all of them."""
+    lines = [line.strip() for line in source.splitlines() if b"import" in line]
+    try:
+        return ast.parse(b"\n".join(lines)) if all(map(_IMPORT.fullmatch, lines)) else None
+    except SyntaxError:  # a sentence in a docstring
+        return None
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.stmt]:

@@ -104,24 +104,12 @@ class _Cell:
     source: str
     run: CellRun | None
 
-    @functools.cached_property
+    @property
     def tree(self) -> ast.Module | SyntaxError | None:
         """The syntax tree; an error when it is not Python; None when that is not known."""
-        if len(self.source) > LONGEST:
-            return None
-        magic = _CELL_MAGIC.match(self.source)
-        source = _CELL_MAGIC.sub(r"\1", self.source, count=1)
-        source = _LINE_MAGIC.sub(r"\1pass", _ASSIGNED_MAGIC.sub(r"\1None", source))
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return ast.parse(source)
-        except SyntaxError as error:
-            return None if magic else error
-        except (ValueError, RecursionError, MemoryError):
-            return None
+        return _tree(self.source)
 
-    @property
+    @functools.cached_property
     def defined(self) -> dict[str, ast.stmt]:
         """The names that the cell assigns at its top, with the statements."""
         statements = self.tree.body if isinstance(self.tree, ast.Module) else []
@@ -149,6 +137,23 @@ class _Cell:
         line = _line_of(last.get("traceback"))
         known = 0 < line <= self.source.count("\n") + 1
         return _Problem("raised", {**facts, "line": line}) if known else _Problem("raised-somewhere", facts)
+
+
+@functools.lru_cache(maxsize=64)  # each exercise of a notebook is told about the cells above it
+def _tree(source: str) -> ast.Module | SyntaxError | None:
+    if len(source) > LONGEST:
+        return None
+    magic = _CELL_MAGIC.match(source)
+    python = _CELL_MAGIC.sub(r"\1", source, count=1)
+    python = _LINE_MAGIC.sub(r"\1pass", _ASSIGNED_MAGIC.sub(r"\1None", python))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(python)
+    except SyntaxError as error:
+        return None if magic else error.with_traceback(None)
+    except (ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _problems(exercise: Exercise, cells: list[_Cell], gave_none: bool) -> Iterator[_Problem]:
@@ -193,6 +198,7 @@ def _failures_above(own: dict[str, _Cell], written: dict[str, ast.stmt], cells: 
             yield failure
 
 
+@functools.lru_cache(maxsize=64)
 def _definitions(code: str) -> dict[str, ast.stmt]:
     """The names that the author's code defines at its top."""
     statements = ast.parse(code).body
