@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from tensorgrade import yamlfile
 from tensorgrade.errors import CourseError, ExerciseFileError
 from tensorgrade.exercise import (
     LANGUAGES,
@@ -23,7 +24,8 @@ from tensorgrade.exercise import (
 )
 from tensorgrade.limits import DEFAULTS, Limits
 
-SCHEMAS = Path(__file__).parent.parent / "docs" / "schema"
+COURSE = Path(__file__).parent.parent
+SCHEMAS = COURSE / "docs" / "schema"
 
 EXERCISE = """\
 schema: 1
@@ -561,3 +563,13 @@ def test_examples_in_messages_are_yaml(problems):
     for problem in problems("schema: 1\n"):
         (example,) = re.findall(r"`(.+)`", problem)
         assert isinstance(yaml.safe_load(example), dict)
+
+
+@pytest.mark.parametrize("file", sorted(COURSE.glob("assignments/**/*.yaml")), ids=lambda file: file.stem)
+def test_libyaml_reads_what_pyyaml_reads(file):
+    """The same values on the same lines, and nothing where there are mistakes, which PyYAML tells."""
+    text = file.read_text(encoding="utf-8")
+    read = yamlfile._Reader(file).document(yamlfile._Loader(text))
+    assert yamlfile._parsed_in_c(file, text) == read
+    for mistake in ("\nschema: 1\n", "\nx: &a 1\ny: *a\n", "\n\tx: 1\n", "\n2: x\n"):
+        assert yamlfile._parsed_in_c(file, text + mistake) is None

@@ -20,7 +20,7 @@ import pytest
 from nbgrader.coursedir import CourseDirectory
 
 from tensorgrade.bridge.handed_in import timestamp
-from tensorgrade.bridge.reading import read_bounded
+from tensorgrade.bridge.reading import read_bounded, readable
 from tests.nbgrader_course import GRADER, NbgraderCourse, cell_of, grade_id
 
 CANARY = "canary-of-the-grader-91"
@@ -664,3 +664,15 @@ def test_garbage_is_no_time(tmp_path, text):
     (tmp_path / "timestamp.txt").write_text(text)
     with pytest.raises((OSError, ValueError)):
         timestamp(tmp_path)
+
+
+def test_of_outputs_the_well_formed_ones_are_kept():
+    """One that is none, in whichever cell, takes no other one along; all of them together are looked at first."""
+    good = {"output_type": "stream", "name": "stdout", "text": "x\n"}
+    bad = [{**good, "name": 1}, {"output_type": "none"}, {}, "text", {**good, "more": 1}]
+    cells = [
+        {"cell_type": "code", "source": "", "metadata": {}, "outputs": outputs}
+        for outputs in ([good, *bad, good], [], [good, good])
+    ]
+    notebook = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
+    assert [cell.outputs for cell in readable(notebook).cells] == [[good, good], [], [good, good]]

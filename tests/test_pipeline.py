@@ -230,6 +230,25 @@ def test_nothing_is_open_between_steps(course, exporter):
         connection.execute("BEGIN EXCLUSIVE")
 
 
+def test_the_steps_of_a_conversion_share_a_connection_that_holds_nothing(course):
+    """Between them another process may write, which the next step sees; after them the file is closed."""
+    gradebooks = Gradebooks()
+    asked = ("test_first", "demo", "demo", "ada")
+    with gradebooks.connected():
+        with gradebooks.open(course.database) as gradebook:
+            gradebook.find_grade(*asked).auto_score = 1.0
+            gradebook.db.commit()
+        with contextlib.closing(sqlite3.connect(course.root / "gradebook.db", timeout=0)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("UPDATE grade SET manual_score = 0.5")
+            connection.commit()
+        with gradebooks.open(course.database) as gradebook:
+            grade = gradebook.find_grade(*asked)
+            assert (grade.auto_score, grade.manual_score) == (1.0, 0.5)
+    opened = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    assert str(course.root / "gradebook.db") not in opened
+
+
 def test_a_step_sees_what_others_wrote_before_it(course):
     """Nothing that one step found is kept for the next: a manual score that was given meanwhile counts."""
     gradebooks = Gradebooks()
