@@ -82,7 +82,7 @@ class Precedents:
             question = branch.get(place)
             if not isinstance(question, _Question):
                 question = branch[place] = _Question(heard.accelerators, heard.message)
-                self._bytes += sum(_sizes(heard.message))
+                self._bytes += sum(map(len, _parcels(heard.message)))
             branch, place = question.followed, heard.digest
         branch[place] = verdict
 
@@ -97,11 +97,8 @@ class _Heard:
     digest: bytes | None
 
     def answers(self, accelerators: int | None, message: Message) -> bool:
-        """Whether this answers a question: its functions may look different, but they are as long."""
-        return (accelerators, message["do"], message.get("name"), _sizes(message)) == (
-            *(self.accelerators, self.message["do"]),
-            *(self.message.get("name"), _sizes(self.message)),
-        )
+        """Whether this answers a question; what its parcels hold is alike, though they may be packed otherwise."""
+        return (accelerators, _kind(message)) == (self.accelerators, _kind(self.message))
 
 
 class _Hearing:
@@ -195,7 +192,11 @@ class _HeardMachine:
         return _HeardMachine(self._machine.with_accelerators(count), self._hearing, count)
 
 
-def _sizes(message: Message) -> list[int]:
-    """The bytes of each parcel in a request."""
+def _kind(message: Message) -> tuple[object, ...]:
+    """What a request asks: to call which function, with how many cases; or a probe."""
+    return message["do"], message.get("name"), message.get("measure"), len(_parcels(message))
+
+
+def _parcels(message: Message) -> list[bytes]:
     parcels = [message.get("parcel"), *cast("list[object]", message.get("parcels") or ())]
-    return [len(parcel) for parcel in parcels if isinstance(parcel, bytes)]
+    return [parcel for parcel in parcels if isinstance(parcel, bytes)]
