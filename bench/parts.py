@@ -36,8 +36,9 @@ from tensorgrade.course import Course
 from tensorgrade.execution import Execution
 from tensorgrade.grading import warm_up
 from tensorgrade.job import Graded, Job
-from tensorgrade.late import LateImports
+from tensorgrade.late import LateImports, needed_by
 from tensorgrade.machines import NotebookMachine
+from tensorgrade.precedents import Precedents
 from tensorgrade.processes import SubmissionProcess
 from tensorgrade.results import Results
 from tensorgrade.supervisor import Zygote, ZygoteHandle, open_zygote
@@ -95,7 +96,8 @@ def main(students: int) -> None:
         root, assignment = make_class(Path(folder, "course"), students + 1)
         run(root, "tensorgrade.cli", "build", assignment)
         zygote = replacements.enter_context(open_zygote("auto"))
-        zygote.preload(LateImports().submissions)
+        notebooks = (file.read_text() for file in root.glob(f"submitted/*/*/{assignment}.ipynb"))
+        zygote.preload(LateImports.of(Course(root), assignment).submissions + needed_by(notebooks))
         warm_up()
         clock = Clock()
         for part, functions in PARTS.items():
@@ -118,11 +120,12 @@ def grade(root: Path, assignment: str, zygote: Zygote, clock: Clock) -> float:
     """Run autograde with the workers' part in this process; the seconds since the first submission was done."""
     begin = time.perf_counter()
     done = 0
+    precedents = Precedents()
 
     def submit(job: Job) -> Future[Graded]:
         nonlocal begin, done
         future: Future[Graded] = Future()
-        future.set_result(runner.grade(job, zygote))
+        future.set_result(runner.grade(job, zygote, precedents=precedents))
         done += 1
         if done == 1:
             clock.seconds.clear()

@@ -31,7 +31,7 @@ from tensorgrade.course import Course
 from tensorgrade.exercise import Assignment
 from tensorgrade.grading import warm_up
 from tensorgrade.job import CellJob, Job
-from tensorgrade.late import LateImports
+from tensorgrade.late import LateImports, needed_by
 from tensorgrade.processes import Process, SubmissionProcess, process_id
 from tensorgrade.supervisor import open_zygote
 
@@ -104,10 +104,11 @@ def main() -> None:
     ):
         for name in options.assignments:
             with open_zygote("auto") as zygote:
-                zygote.preload(LateImports().submissions)
+                job = notebook(COURSE.load(name), options.answer)
+                zygote.preload(LateImports.of(COURSE, name).submissions + needed_by(cell.source for cell in job.cells))
                 for round_ in range(options.rounds + 1):  # the first one warms up
                     clock.profile = profile if round_ else None
-                    runner.grade(notebook(COURSE.load(name), options.answer), zygote)
+                    runner.grade(job, zygote)
     print(f"{'exercise':26}" + "".join(f"{column:>12}" for column in _COLUMNS) + f"   ({options.rounds} rounds)")
     total: Counter[str] = Counter()
     for exercise, costs in clock.costs.items():

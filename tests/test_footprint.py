@@ -8,9 +8,11 @@ from tensorgrade.sandbox import Narrowed
 
 NOTEBOOK = """
 import torch, functools
+from collections import namedtuple
 from torch import nn
 
-FLAGS = {"a": (True, 1)}
+Flags = namedtuple("Flags", "leaf grad")
+FLAGS = {"a": (True, 1), "b": Flags(True, False)}
 CACHE = {}
 weights = torch.ones(3, requires_grad=True)
 model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())

@@ -21,7 +21,7 @@ import sys
 import threading
 import types
 import warnings
-from collections import deque
+from collections import deque, namedtuple
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ _FIXED = (
     *(type(...), type(NotImplemented), types.BuiltinFunctionType, types.CodeType, types.GetSetDescriptorType),
     *(types.MemberDescriptorType, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType),
     *(types.GenericAlias, types.ClassMethodDescriptorType, re.Pattern, np.dtype, np.ufunc, np.generic, slice),
+    type(vars(namedtuple("Fields", "field"))["field"]),
 )
 """Types of what never changes: the same object is the same."""
 
