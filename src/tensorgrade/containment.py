@@ -141,9 +141,10 @@ class _GraderFinder:
 
 class _GraderLoader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
-        return _compiled(self.get_data(self.path), self.path)
+        return compiled(self.get_data(self.path), self.path)
 
 
 @functools.lru_cache(maxsize=1000)
-def _compiled(source: bytes, path: str) -> CodeType:
+def compiled(source: bytes, path: str) -> CodeType:
+    """The code of a module of a grader's, which is loaded anew for each submission."""
     return compile(source, path, "exec", dont_inherit=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import builtins
 import functools
 import gc
+import operator
 import os
 import random
 import re
@@ -69,7 +70,8 @@ class Footprint:
     def __init__(self, namespace: dict[str, Any], hidden: Collection[str]) -> None:
         self.complete = True
         self._seen: set[int] = set()
-        self._found: list[Any] = [*_settings(), *_libraries()]
+        self._found: list[Any] = [*_settings()]
+        self._libraries = [[*vars(library).values()] for library in _LIBRARIES]
         own = {name: value for name, value in namespace.items() if name not in hidden and name != _WARNED}
         self._walk([*_items(own), *_modules_beside()])
 
@@ -81,6 +83,7 @@ class Footprint:
             and other.complete
             and len(self._found) == len(other._found)
             and all(map(_is_same, self._found, other._found))
+            and all(map(_are_identical, self._libraries, other._libraries))
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -102,6 +105,10 @@ def _is_same(one: object, other: object) -> bool:
     return one is other or (type(one) is type(other) and type(one) in _VALUES and one == other)
 
 
+def _are_identical(some: list[Any], others: list[Any]) -> bool:
+    return len(some) == len(others) and all(map(operator.is_, some, others))
+
+
 def _settings() -> Iterator[object]:
     """What is set in torch, Python and NumPy, and where their random numbers are."""
     yield from (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype())
@@ -116,11 +123,6 @@ def _settings() -> Iterator[object]:
     yield from (threading.active_count(), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM))
     yield from (str(Path.cwd()), repr(sorted(os.environ.items())), repr(sys.path))
     yield from warnings.filters
-
-
-def _libraries() -> Iterator[object]:
-    for library in _LIBRARIES:
-        yield from vars(library).values()
 
 
 _of_runtime: set[str] = set()

@@ -195,7 +195,10 @@ class _Origin:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._template = subprocess.Popen(
-                [sys.executable, "-m", "tensorgrade.worker", str(theirs.fileno()), *late.graders],
+                [
+                    *(sys.executable, "-m", "tensorgrade.worker", str(theirs.fileno())),
+                    *(str(course), assignment or "", *late.graders),
+                ],
                 pass_fds=[theirs.fileno()],
                 # it must stay single-threaded, and workers share the processors
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},

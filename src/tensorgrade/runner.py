@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from .containment import compiled
 from .course import Course
+from .errors import AuthorError
 from .exercise import Assignment
 from .grading import judge
+from .grading import warm_up as warm_up_grading
 from .job import CellRun, Graded, Job
 from .limits import Allowance, together
 from .machines import Machines, NotebookMachine
@@ -25,6 +28,15 @@ from .supervisor import ZygoteHandle
 from .timeline import states, words_of
 from .usage import private_folder
 from .verdict import Verdict, not_run
+
+
+def warm_up(course: Course, assignment: str | None) -> None:
+    """Do once what would make the first job slow, as far as it runs no grader."""
+    warm_up_grading()
+    with contextlib.suppress(AuthorError, OSError, SyntaxError, ValueError):  # the job that meets it will tell
+        for exercise in course.load(assignment).exercises if assignment else ():
+            grader = course.grader_file(exercise.assignment, exercise.name)
+            compiled(grader.read_bytes(), str(grader))
 
 
 def grade(job: Job, zygote: ZygoteHandle, journal: Path | None = None, precedents: Precedents | None = None) -> Graded:

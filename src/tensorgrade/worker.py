@@ -1,10 +1,10 @@
 """Workers: processes that grade jobs, forked from one that has imported torch and pytest.
 
-Trusted side. ``python -m tensorgrade.worker FD MODULE...`` is the template; for each packet on its socket, which brings
-the socket of a new worker, it forks one. A worker is given zygotes, by the modules that they have imported, and
-answers each job, which says which of them it is for, with a result or an error, both pickled: its peer is
-`tensorgrade.pool`, which trusts it. Whoever started the template may end it at any time; it and its workers end with
-their sockets.
+Trusted side. ``python -m tensorgrade.worker FD COURSE ASSIGNMENT MODULE...`` is the template; for each packet on its
+socket, which brings the socket of a new worker, it forks one. A worker is given zygotes, by the modules that they have
+imported, and answers each job, which says which of them it is for, with a result or an error, both pickled: its peer
+is `tensorgrade.pool`, which trusts it. Whoever started the template may end it at any time; it and its workers end
+with their sockets.
 """
 
 from __future__ import annotations
@@ -36,18 +36,21 @@ GARBAGE = (50_000, 20, 100)
 """Thresholds of the garbage collection: judging makes many objects, and few that only it can find."""
 
 
-def main(descriptor: int, modules: list[str]) -> None:
-    """Import what grading needs and `modules`; fork a worker for each packet until the other side closes the socket."""
+def main(descriptor: int, course: str, assignment: str, modules: list[str]) -> None:
+    """Make ready to grade an assignment, and fork a worker for each packet until the other side closes the socket.
+
+    Without an assignment the name is empty; `modules` are imported beside what grading needs.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever owns us, and ends us in order
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # workers that end are nobody's to wait for
     gc.disable()  # what is imported stays
     import torch
 
     torch.set_num_threads(1)  # workers share the processors; and a pool of threads would not survive a fork
-    from . import runner  # noqa: F401 - what the workers run
-    from .grading import warm_up
+    from . import runner
+    from .course import Course
 
-    warm_up()
+    runner.warm_up(Course(Path(course)), assignment or None)
     for module in modules:
         importlib.import_module(module)
     gc.enable()
@@ -123,4 +126,4 @@ def _end_with(owner: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])

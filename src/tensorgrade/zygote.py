@@ -151,7 +151,6 @@ def _imports_that_stay() -> Iterator[None]:
     """Let what is imported be where forks need not write, for good."""
     gc.disable()
     yield
-    gc.collect()
     gc.freeze()
     heap.fill_holes()
     gc.enable()
