@@ -9,7 +9,7 @@ import pytest
 from tensorgrade.late import LateImports, needed_by
 from tensorgrade.zygote import ACCELERATORS
 
-COMPILER, TENSORS = "torch._dynamo", "torch.distributed.tensor"
+COMPILER, TENSORS, FORWARD = "torch._dynamo", "torch.distributed.tensor", "torch._decomp.decompositions_for_jvp"
 FEATURES = {
     "plain": ("torch.einsum('ij,jk->ik', torch.eye(2), torch.eye(2))", ()),
     "module": ("torch.nn.DataParallel(torch.nn.Linear(2, 2))(torch.ones(1, 2)).sum().backward()", ()),
@@ -20,6 +20,11 @@ FEATURES = {
     "work": ("from tensorgrade.work import measure\nmeasure(torch.eye, 3)", ()),
     "optimizer": ("torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])", (COMPILER,)),
     "transform": ("torch.func.vjp(torch.sin, torch.ones(2))", (COMPILER,)),
+    "forward": ("torch.func.jvp(torch.sin, (torch.ones(2),), (torch.ones(2),))", (COMPILER, FORWARD)),
+    "dual": (
+        "import torch.autograd.forward_ad as fw\nwith fw.dual_level(): fw.make_dual(torch.ones(2), torch.ones(2)).sin()",
+        (FORWARD,),
+    ),
     "check": ("torch.autograd.gradcheck(torch.sin, torch.ones(1, dtype=torch.float64, requires_grad=True))", ()),
     "comparison": ("torch.testing.assert_close(torch.ones(1), torch.ones(1))", (TENSORS,)),
 }
@@ -31,7 +36,7 @@ def test_features_of_answers_and_graders_tell(make_course, exercise_text, featur
     assert needed_by(["import torch", feature]) == modules
     answer = exercise_text("values").replace("solution: pass", f"solution: {json.dumps(feature)}")
     course = make_course({"task": (answer, "def test_values(): ...")})
-    assert LateImports.of(course, "demo") == LateImports((), ())
+    assert LateImports.of(course, "demo") == LateImports((), (), modules)
     course = make_course({"task": (exercise_text("values"), f"def probe(student):\n    {feature!r}")})
     if "\n" not in feature:
         assert LateImports.of(course, "demo") == LateImports(modules, modules)
@@ -40,8 +45,8 @@ def test_features_of_answers_and_graders_tell(make_course, exercise_text, featur
 def test_without_an_assignment_all_is_imported(make_course, exercise_text):
     """Nobody knows what an ordinary notebook needs, a whole course, or an assignment that cannot be read."""
     course = make_course({"task": (exercise_text("values"), "")})
-    assert LateImports.of(course, None).submissions == (COMPILER, TENSORS, ACCELERATORS)
-    assert LateImports.of(course, "unknown").submissions == (COMPILER, TENSORS, ACCELERATORS)
+    assert LateImports.of(course, None).submissions == (COMPILER, TENSORS, FORWARD, ACCELERATORS)
+    assert LateImports.of(course, "unknown").submissions == (COMPILER, TENSORS, FORWARD, ACCELERATORS)
 
 
 USE = """

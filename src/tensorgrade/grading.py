@@ -42,6 +42,8 @@ MAX_CRASHES = 3
 
 def warm_up() -> None:
     """Do once what would make the first verdict slow; a process that has done it can still be forked."""
+    import torch.fx.experimental.symbolic_shapes  # noqa: F401 - with sympy, for the first backward() of a vector
+
     from . import expectation  # noqa: F401 - what every grader imports
 
     start_once()

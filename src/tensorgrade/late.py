@@ -17,25 +17,32 @@ from .zygote import ACCELERATORS
 _FEATURES = {
     "torch._dynamo": r"\b(optim|torch\.func|functorch|checkpoint|DistributedDataParallel|compile|TorchDispatchMode)\b",
     "torch.distributed.tensor": r"\bassert_close\b",
+    "torch._decomp.decompositions_for_jvp": (
+        r"\b(func\.(jvp|jacfwd|hessian)|from torch\.func import|jacfwd|forward_ad|forward-mode)\b"
+    ),
 }
 """The features that import a module, as they are named in code (found by trying, torch 2.13)."""
 
 
 @dataclass(frozen=True)
 class LateImports:
-    """Modules to import beside the usual: for all submissions, and for the graders.
+    """Modules to import beside the usual.
 
-    The submissions' have `ACCELERATORS` among them where an exercise has accelerators.
+    Attributes:
+        submissions: for all submissions; `ACCELERATORS` is among them where an exercise has accelerators.
+        graders: for the trusted side.
+        answers: what the course's own answers use, and so some submissions probably (see `needed_by`).
     """
 
     submissions: tuple[str, ...] = (*_FEATURES, ACCELERATORS)
     graders: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, course: Course, assignment: str | None) -> LateImports:
-        """What the graders of an assignment use, of which probes run in submissions; without one, whatever there is.
+        """What an assignment asks for; without one, for all submissions whatever there is.
 
-        What answers use is for each notebook to say (`needed_by`).
+        Probes of graders run in submissions. What a submission itself uses is for its notebook to say (`needed_by`).
         """
         if assignment is None:
             return cls()
@@ -47,7 +54,16 @@ class LateImports:
         graders = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()]
         asked = any(exercise.accelerators for exercise in exercises) or "machine(" in "".join(graders)
         modules = needed_by(graders)
-        return cls(modules + (ACCELERATORS,) * asked, modules)
+        answers = [
+            code
+            for exercise in exercises
+            for code in (
+                exercise.solution,
+                *exercise.accept.values(),
+                *(wrong.code for wrong in exercise.reject.values()),
+            )
+        ]
+        return cls(modules + (ACCELERATORS,) * asked, modules, needed_by(answers))
 
 
 def needed_by(code: Iterable[str]) -> tuple[str, ...]:

@@ -184,13 +184,14 @@ class _Origin:
         self._forking = threading.Lock()
         self._late = _LateZygotes(self)
         self._imported: tuple[str, ...] = ()
+        self._answers: tuple[str, ...] = ()
 
     def warm_up(self, course: Path, assignment: str | None) -> None:
         """Let both import what they need, side by side."""
         if self._template is not None:
             return
         late = LateImports.of(Course(course), assignment)
-        self._imported = late.submissions
+        self._imported, self._answers = late.submissions, late.answers
         self.zygote.preload(late.submissions)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -207,9 +208,13 @@ class _Origin:
             )
 
     def needed(self, job: Job) -> tuple[str, ...]:
-        """The modules that a job's notebook will import beside what each zygote has."""
+        """The modules beside what each zygote has of a zygote for this job's notebook.
+
+        One that needs some gets all that the course's answers use, so that few zygotes do for a class.
+        """
         modules = needed_by(cell.source for cell in job.cells if cell.exercise is None)
-        return tuple(module for module in modules if module not in self._imported)
+        asked_for = dict.fromkeys((*modules, *self._answers)) if modules else ()
+        return tuple(sorted(module for module in asked_for if module not in self._imported))
 
     def worker(self, number: int) -> _Worker:
         """Fork worker number `number`; `warm_up` comes first.
