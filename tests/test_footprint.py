@@ -143,7 +143,7 @@ def test_what_cannot_be_looked_into(judge, more):
 
 def test_a_module_beside_the_notebook_is_looked_into(start, tmp_path):
     """The names of a file that was handed in can change like those of the notebook."""
-    (tmp_path / "beside.py").write_text("COUNT = [0]\ndef count(): COUNT[0] += 1\n")
+    (tmp_path / "beside.py").write_text("class Counter:\n    count = 0\ndef count(): Counter.count += 1\n")
     process = start(files=tmp_path)
     assert process.run_cell("import beside\ndef judged(): beside.count()", 10, 1000)["ok"]
     snapshot = process.snapshot(Narrowed(1 << 30, 60))

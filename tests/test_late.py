@@ -22,7 +22,7 @@ FEATURES = {
     "transform": ("torch.func.vjp(torch.sin, torch.ones(2))", (COMPILER,)),
     "forward": ("torch.func.jvp(torch.sin, (torch.ones(2),), (torch.ones(2),))", (COMPILER, FORWARD)),
     "dual": (
-        "import torch.autograd.forward_ad as fw\nwith fw.dual_level(): fw.make_dual(torch.ones(2), torch.ones(2)).sin()",
+        "from torch.autograd import forward_ad as fw\nwith fw.dual_level(): fw.make_dual(*torch.ones(2, 1)).sin()",
         (FORWARD,),
     ),
     "check": ("torch.autograd.gradcheck(torch.sin, torch.ones(1, dtype=torch.float64, requires_grad=True))", ()),

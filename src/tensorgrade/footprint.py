@@ -13,6 +13,7 @@ from __future__ import annotations
 import builtins
 import functools
 import gc
+import itertools
 import operator
 import os
 import random
@@ -47,8 +48,8 @@ _FIXED = (
 )
 """Types of what never changes: the same object is the same."""
 
-_LIBRARIES: tuple[Any, ...] = (builtins, torch, torch.nn, torch.nn.functional, torch.autograd, torch.Tensor, random, np)
-"""Whose names a student's function might replace."""
+_LIBRARIES: tuple[Any, ...] = (builtins, torch, torch.nn.functional, torch.Tensor)
+"""Whose names a notebook's function might replace."""
 
 _WARNED = "__warningregistry__"
 """Where Python notes which warnings were given; whether one is given again makes no difference to anybody."""
@@ -125,26 +126,29 @@ def _settings() -> Iterator[object]:
     yield from warnings.filters
 
 
-_of_runtime: set[str] = set()
-"""The names of modules that no notebook brought along: thousands, looked at once."""
+_of_runtime = 0
+"""How many modules no notebook brought along; they were imported before any other."""
 
 
 def know_runtime() -> None:
     """Take all modules that are there for the runtime's; the zygote does, before there is anything of a student's."""
+    global _of_runtime  # noqa: PLW0603 - a fact of the whole process
     Footprint({}, ())  # which imports something itself
-    _of_runtime.update(sys.modules)
+    _of_runtime = len(sys.modules)
 
 
 def _modules_beside() -> list[dict[str, Any]]:
-    """The names of modules that lie beside the notebook: what the student handed in, or the course gave."""
-    found = []
-    for name in sys.modules.keys() - _of_runtime:
-        file = getattr(sys.modules[name], "__file__", None)
-        if not isinstance(file, str) or str(Path(file).absolute()).startswith(_RUNTIME):
-            _of_runtime.add(name)
-        else:
-            found.append(vars(sys.modules[name]))
-    return found
+    """The names of modules that lie beside the notebook: what the student handed in, or the course gave.
+
+    Only the last ones are looked at: in a fork, to look at something is to copy its page.
+    """
+    new = itertools.islice(reversed(sys.modules), max(0, len(sys.modules) - _of_runtime))
+    return [vars(sys.modules[name]) for name in [*new][::-1] if _lies_beside(name)]
+
+
+def _lies_beside(module: str) -> bool:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return isinstance(file, str) and not str(Path(file).absolute()).startswith(_RUNTIME)
 
 
 def _content(tensor: torch.Tensor) -> bytes | None:
@@ -179,7 +183,7 @@ def _is_of_runtime(value: Any) -> bool:
         return value.__name__ != "__main__"
     if isinstance(value, types.FunctionType):
         return value.__code__.co_filename.startswith(_RUNTIME)
-    return isinstance(value, type) and value.__module__ in _of_runtime and value.__module__ != "__main__"
+    return isinstance(value, type) and value.__module__ != "__main__" and not _lies_beside(value.__module__)
 
 
 _HEAP_TYPE = 1 << 9

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -79,11 +80,14 @@ class Results:
         """Those of the cells before `place`: where a test cell is missing, the same cells have others."""
         return [number for number, cell in enumerate(self._job.cells[:place]) if cell.exercise is None]
 
-    def keep_verdict(self, place: int, verdict: Verdict) -> None:
-        """Keep a verdict that was asked for before it was given, unless its grader was edited in the meantime."""
-        if self._store is not None and verdict.repeatable:
-            key = self._keys.verdict(place)
-            if key == self._asked_for.get(place):
+    def keep_verdicts(self, verdicts: Mapping[int, Verdict]) -> None:
+        """Keep verdicts, by place, that were asked for before they were given; not those whose graders were edited."""
+        if self._store is None or not verdicts:
+            return
+        graders = self._keys.graders()
+        for place, verdict in verdicts.items():
+            key = self._keys.verdict(place, graders)
+            if verdict.repeatable and key == self._asked_for.get(place):
                 self._store.put(key, {**verdict.to_stored(), "numbers": self._numbers(place)})
 
     def complete(self) -> Graded | None:

@@ -7,6 +7,7 @@ What the course's store knows already is not computed again.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -67,9 +68,14 @@ def _noted(exercise: str, journal: Path | None) -> Iterator[None]:
 
 def _words_in(file: Path) -> frozenset[str]:
     try:
-        return words_of(file.read_text(encoding="utf-8", errors="replace"))
+        return _words(file.read_bytes())
     except OSError:  # a grader that is missing is told when it is needed
         return frozenset()
+
+
+@functools.lru_cache(maxsize=1000)
+def _words(content: bytes) -> frozenset[str]:
+    return words_of(content.decode("utf-8", "replace"))
 
 
 class _Notebook:
@@ -101,6 +107,7 @@ class _Notebook:
         verdicts = {place: results.verdict(place) for place in self._exercises}
         missing = [place for place, verdict in verdicts.items() if verdict is None]
         runs = results.runs()
+        repeatable: dict[int, Verdict] = {}
         with private_folder() as folder:
             machines = Machines(
                 job=self._job,
@@ -120,20 +127,20 @@ class _Notebook:
                     problem = self._problem(place, fresh if runs is None else runs, verdict)
                     verdicts[place] = verdict = replace(verdict, problem=problem)
                     if all(run.repeatable for run in fresh[:place] if run is not None):
-                        results.keep_verdict(place, verdict)
+                        repeatable[place] = verdict
+        results.keep_verdicts(repeatable)
         if runs is None:
             results.keep_runs(fresh)
         judged = {self._exercises[place].name: verdict for place, verdict in verdicts.items() if verdict is not None}
         return Graded(fresh if runs is None else runs, judged)
 
     def _states(self) -> tuple[int, ...]:
-        return states(self._job.cells, {place: self._words_at(place) for place in self._exercises})
-
-    def _words_at(self, place: int) -> frozenset[str]:
-        """The words of what judges the exercise at `place`, among them the names that it asks for."""
-        grader = self._grader(place)
-        files = [grader, *(file for file in grader.parent.glob("*.py") if not file.name.startswith("test_"))]
-        return frozenset().union(*map(_words_in, files))
+        """The states of the notebook; graders ask for names by words of their own and of modules beside them."""
+        graders = {place: self._grader(place) for place in self._exercises}
+        folders = {grader.parent for grader in graders.values()}
+        beside = [file for folder in folders for file in folder.glob("*.py") if not file.name.startswith("test_")]
+        shared = frozenset().union(*map(_words_in, beside))
+        return states(self._job.cells, {place: shared | _words_in(grader) for place, grader in graders.items()})
 
     def _grader(self, place: int) -> Path:
         exercise = self._exercises[place]
