@@ -47,7 +47,7 @@ PARTS: dict[str, tuple[tuple[object, str], ...]] = {
     "nbgrader: copy, read and repair the notebook": ((Ahead, "_prepare"),),
     "nbgrader: write the notebook, save the scores": ((Ahead, "_grade"),),
     "store: keys, look up, keep": (
-        *((Results, name) for name in ("__init__", "complete", "runs", "verdict", "keep_runs", "keep_verdict")),
+        *((Results, name) for name in ("__init__", "complete", "runs", "verdict", "keep_runs", "keep_verdicts")),
     ),
     "start: fork and confine a process": ((ZygoteHandle, "start"),),
     "run the cells": ((SubmissionProcess, "run_cell"),),

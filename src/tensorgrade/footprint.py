@@ -118,7 +118,7 @@ def _settings() -> Iterator[object]:
     yield from (torch.is_autocast_enabled("cpu"), torch.is_warn_always_enabled())
     yield from (torch._C._len_torch_function_stack(), torch._C._len_torch_dispatch_stack())
     yield _content(torch.default_generator.get_state())
-    yield repr(random.getstate())
+    yield hash(random.getstate())
     yield from (part.tobytes() if isinstance(part, np.ndarray) else part for part in np.random.get_state(legacy=True))
     yield from (sys.getrecursionlimit(), sys.gettrace(), sys.getprofile(), sys.stdout, sys.stderr, gc.isenabled())
     yield from (threading.active_count(), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM))

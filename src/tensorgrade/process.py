@@ -6,6 +6,7 @@ Untrusted side: it shares its interpreter with the student's code, which may cha
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Callable
@@ -98,6 +99,7 @@ def _snapshot(
         _reply(control, request, {})
         return control
     die_with_parent()
+    gc.freeze()  # else each collection would look through what the cells have made, and copy its pages
     control.close()
     sandbox.narrow(settled, sandbox.Narrowed(**cast("dict[str, Any]", request["narrowed"])), in_use)
     snapshots.clear()
