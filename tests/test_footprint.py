@@ -15,6 +15,8 @@ Flags = namedtuple("Flags", "leaf grad")
 FLAGS = {"a": (True, 1), "b": Flags(True, False)}
 CACHE = {}
 weights = torch.ones(3, requires_grad=True)
+graph = weights * 2
+array = torch.ones(3).numpy()
 model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
 
 def identity(n, dtype=torch.float32, *, seen=[]):
@@ -65,6 +67,8 @@ TRACES = {
     "attribute of an object": "net.calls += 1",
     "mode of a module": "model.eval()",
     "hook": "model.register_forward_hook(lambda *_: None)",
+    "array": "array[1] = 5",
+    "graph": "global graph\ngraph = weights * 3",
     "in place": "with torch.no_grad(): weights.add_(1)",
     "data": "weights.data.mul_(2)",
     "gradient": "weights.sum().backward()",
@@ -99,6 +103,9 @@ OPAQUE = {
     "slots": "class Slots:\n    __slots__ = ('x', '__dict__')\nslots = Slots()",
     "cache": "@functools.lru_cache\ndef cached(n): return n",
     "large": "large = torch.zeros(1 << 20)",
+    "large together": "large = [torch.zeros(200_000) for _ in range(30)]",
+    "object that raises": "class Odd:\n    __dict__ = property(lambda self: 1 / 0)\nodd = Odd()",
+    "many": "many = [[] for _ in range(30_000)]",
     "sparse": "sparse = torch.eye(3).to_sparse()",
     "of NumPy": "import numpy\nnumbers = numpy.random.default_rng(3)",
 }

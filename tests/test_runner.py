@@ -38,6 +38,23 @@ def test_an_exercise_is_judged_where_it_stands(course, run_notebook):
     assert scores(graded) == {"first": 0, "second": 1}
 
 
+def test_what_a_secretive_exercise_asks_is_told_by_no_other(make_course, exercise_text, run_notebook):
+    """Exercises that tell nothing of their inputs are judged last: an open one beside them has not seen these yet."""
+    texts = {level: exercise_text("values") + f"disclosure: {level}\n" for level in ("clause", "full")}
+    graders = [GRADER.format(name).replace("3)", f"{number})") for name, number in zip(NAMES, (271828, 3), strict=True)]
+    course = make_course({"first": (texts["clause"], graders[0]), "second": (texts["full"], graders[1])})
+    stashing = (
+        "SEEN = []\ndef first(n):\n    SEEN.append(n)\n    open('seen', 'a').write(str(n))\n    return torch.ones(n)"
+    )
+    telling = (
+        "import os\ndef second(n):\n    seen = open('seen').read() if os.path.exists('seen') else ''\n"
+        "    return f'{SEEN} {seen}'"
+    )
+    graded = run_notebook(course, stashing, "judge:first", telling, "judge:second")
+    assert scores(graded) == {"first": 1, "second": 0}
+    assert "271828" not in repr(graded.verdicts["second"])
+
+
 CALLS = {
     "exit": "raise SystemExit(0)",
     "loop": "while True: pass",

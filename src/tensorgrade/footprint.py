@@ -13,6 +13,7 @@ from __future__ import annotations
 import builtins
 import functools
 import gc
+import hashlib
 import itertools
 import operator
 import os
@@ -36,6 +37,7 @@ from .observer import memory
 MAX_OBJECTS = 20_000
 MAX_BYTES = 1 << 20
 """Of a tensor or array whose content is compared; larger ones are not looked into."""
+MAX_BYTES_TOGETHER = 16 << 20
 
 _VALUES = frozenset({int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size, range})
 """Types of values that are the same when they are equal."""
@@ -70,6 +72,7 @@ class Footprint:
 
     def __init__(self, namespace: dict[str, Any], hidden: Collection[str]) -> None:
         self.complete = True
+        self._bytes = 0
         self._seen: set[int] = set()
         self._found: list[Any] = [*_settings()]
         self._libraries = [[*vars(library).values()] for library in _LIBRARIES]
@@ -97,8 +100,10 @@ class Footprint:
             if type(value) in _VALUES or isinstance(value, _FIXED) or id(value) in self._seen:
                 continue
             self._seen.add(id(value))
+            self._bytes += value.nbytes if isinstance(value, (torch.Tensor, np.ndarray)) else 0
             parts = _parts(value)
-            self.complete = parts is not None and len(self._found) < MAX_OBJECTS
+            few = len(self._found) < MAX_OBJECTS and self._bytes <= MAX_BYTES_TOGETHER
+            self.complete = parts is not None and few
             waiting.extend(parts or ())
 
 
@@ -152,12 +157,16 @@ def _lies_beside(module: str) -> bool:
 
 
 def _content(tensor: torch.Tensor) -> bytes | None:
-    """The bytes of a tensor that is not too large to be looked into, and has some."""
+    """A digest of the values of a tensor that has some, and is not too large to be looked into."""
     plain = type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.layout is torch.strided
     if not plain or tensor.device.type != "cpu" or tensor.nbytes > MAX_BYTES or tensor.is_inference():
         return None
     flat = tensor.detach().resolve_conj().resolve_neg().contiguous()
-    return memory(flat.data_ptr(), flat.nbytes)
+    return _digest(memory(flat.data_ptr(), flat.nbytes))
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
 
 
 def _parts(value: Any) -> Iterable[Any] | None:
@@ -217,7 +226,14 @@ def _of_function(function: types.FunctionType) -> Iterator[Any]:
 
 def _of_tensor(tensor: torch.Tensor) -> list[Any] | None:
     content = _content(tensor)
-    return None if content is None else [content, tensor._version, tensor.requires_grad, tensor.grad, tensor.grad_fn]
+    if content is None:
+        return None
+    grad = tensor.grad if tensor.is_leaf else None
+    return [content, tensor._version, tensor.requires_grad, grad, tensor.grad_fn]
+
+
+def _of_array(array: np.ndarray[Any, Any]) -> list[Any] | None:
+    return [_digest(array.tobytes())] if array.nbytes <= MAX_BYTES and not array.dtype.hasobject else None
 
 
 _PARTS: tuple[tuple[type | tuple[type, ...], Callable[[Any], Iterable[Any] | None]], ...] = (
@@ -233,6 +249,6 @@ _PARTS: tuple[tuple[type | tuple[type, ...], Callable[[Any], Iterable[Any] | Non
     (property, lambda method: [method.fget, method.fset, method.fdel]),
     (functools.partial, lambda partial: [partial.func, partial.args, partial.keywords]),
     (random.Random, lambda numbers: [repr(numbers.getstate())]),
-    (np.ndarray, lambda array: [array.tobytes()] if array.nbytes <= MAX_BYTES and not array.dtype.hasobject else None),
+    (np.ndarray, _of_array),
     (torch.autograd.graph.Node, lambda node: ()),
 )

@@ -27,7 +27,7 @@ from .usage import Usage, memory_of, runs_alone
 
 GRACE_SECONDS = 1.0
 START_SECONDS = 120.0
-FOOTPRINT_SECONDS = 2.0
+FOOTPRINT_SECONDS = 10.0
 WATCH_SECONDS = 0.2
 """How often it is looked at what a submission uses, while an answer is awaited."""
 STREAM_LIMIT = 1 << 20

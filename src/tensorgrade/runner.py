@@ -15,7 +15,7 @@ from pathlib import Path
 from .containment import compiled
 from .course import Course
 from .errors import AuthorError
-from .exercise import Assignment
+from .exercise import Assignment, Level
 from .grading import judge
 from .grading import warm_up as warm_up_grading
 from .job import CellRun, Graded, Job
@@ -122,7 +122,7 @@ class _Notebook:
             with contextlib.closing(machines):
                 end = len(self._job.cells) if runs is None else max(missing, default=-1) + 1
                 fresh = tuple(machines.notebook.run_before(end))
-                for place in missing:
+                for place in sorted(missing, key=self._hides_inputs):
                     verdict = self._judge(place, machines, results.judging(place))
                     problem = self._problem(place, fresh if runs is None else runs, verdict)
                     verdicts[place] = verdict = replace(verdict, problem=problem)
@@ -133,6 +133,11 @@ class _Notebook:
             results.keep_runs(fresh)
         judged = {self._exercises[place].name: verdict for place, verdict in verdicts.items() if verdict is not None}
         return Graded(fresh if runs is None else runs, judged)
+
+    def _hides_inputs(self, place: int) -> bool:
+        """Whether a clause tells nothing of its inputs: such exercises come last, so that no other one can tell."""
+        clauses = self._exercises[place].clauses.values()
+        return any(clause.disclosure in (Level.VERDICT, Level.CLAUSE) for clause in clauses)
 
     def _states(self) -> tuple[int, ...]:
         """The states of the notebook; graders ask for names by words of their own and of modules beside them."""
