@@ -1,7 +1,7 @@
 """Specification of the transformation of cells: IPython's, whatever the cell."""
 
 import pytest
-from IPython.core.inputtransformer2 import TransformerManager
+from IPython.core.inputtransformer2 import TokenTransformBase, TransformerManager
 
 from tensorgrade.transformers import Transformers
 
@@ -34,6 +34,23 @@ def test_a_cell_becomes_what_ipython_makes_of_it(cell):
 
 def test_transformations_of_the_notebook_are_done():
     """A notebook may add its own, which then see every cell."""
-    transformers = Transformers()
-    transformers.cleanup_transforms.append(lambda lines: [line.replace("1", "2") for line in lines])
-    assert transformers.transform_cell("x = 1") == "x = 2\n"
+    cleaning, tokens = Transformers(), Transformers()
+    cleaning.cleanup_transforms.append(lambda lines: [line.replace("1", "2") for line in lines])
+    assert cleaning.transform_cell("x = 1") == "x = 2\n"
+    tokens.token_transformers.append(Renaming)
+    assert tokens.transform_cell("x = 1") == "x = 2\n"
+
+
+class Renaming(TokenTransformBase):
+    """Replaces each 1 by a 2."""
+
+    @classmethod
+    def find(cls, tokens_by_line):
+        """The first token that is a 1."""
+        ones = (token for line in tokens_by_line for token in line if token.string == "1")
+        return next((cls(token.start) for token in ones), None)
+
+    def transform(self, lines):
+        """Replace it."""
+        lines[self.start_line] = lines[self.start_line].replace("1", "2")
+        return lines

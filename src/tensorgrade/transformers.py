@@ -6,40 +6,28 @@ Untrusted side. Most cells are Python as they stand, and IPython takes as long t
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-_PROMPTS = (">>>", "...", "In [")
-
 
 class Transformers(TransformerManager):  # type: ignore[misc]
-    """IPython's transformations, which are left out where there is nothing to transform."""
+    """IPython's transformations, of which those that look for magics in tokens are left out for Python."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._own = self._all()
+        self._own = [*self.token_transformers]
 
-    def transform_cell(self, cell: str) -> str:
-        """Return the Python that a cell stands for."""
-        if self._all() == self._own and _is_python(cell):
-            return cell if cell.endswith("\n") else f"{cell}\n"
-        return str(super().transform_cell(cell))
-
-    def _all(self) -> list[Any]:
-        return [*self.cleanup_transforms, *self.line_transforms, *self.token_transformers]
+    def do_token_transforms(self, lines: list[str]) -> list[str]:
+        """Return the lines of a cell, without indents and prompts, with calls in the place of what is no Python."""
+        if self.token_transformers == self._own and _is_python("".join(lines)):
+            return lines
+        transformed: list[str] = super().do_token_transforms(lines)
+        return transformed
 
 
 def _is_python(cell: str) -> bool:
-    """Whether a cell is Python, and nothing that IPython takes off: indents, empty lines and prompts at its top.
-
-    Of code with backslashes that is not asked, since Python may warn of it each time it reads it.
-    """
-    if (
-        cell[:1].isspace()
-        or "\\" in cell
-        or any(line.lstrip().startswith(_PROMPTS) for line in cell.split("\n", 2)[:2])
-    ):
+    """Whether Python can read a cell; with backslashes that is not asked, since it may warn of them each time."""
+    if "\\" in cell:
         return False
     try:
         ast.parse(cell)
