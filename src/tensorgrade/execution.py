@@ -163,12 +163,12 @@ class Execution:
             self._lent[process] = _Shared(state, narrowed, process, process.memory())
         return process
 
-    def give_back(self, process: Process) -> None:
+    def give_back(self, process: Process, *, interrupted: bool) -> None:
         """Take back a process of `process_at`, for the next exercise if that may have it."""
         shared = self._lent.pop(process, None)
         if not process.runs_alone():
             self.start_over()
-        if shared is None or self.closed or not shared.is_fit():
+        if shared is None or interrupted or self.closed or not shared.is_fit():
             process.close()
         else:
             self._spare = shared
@@ -202,12 +202,7 @@ class Execution:
     def _visit(self, place: int, cell: CellJob, hold: bool) -> CellRun | None:
         if cell.exercise is None:
             return self._run_cell(place, cell)
-        if (
-            hold
-            and place in self._wanted
-            and place == self._last_like(place)
-            and self._states[place] < self._states[-1]
-        ):
+        if hold and place in self._wanted and place == self._last_like(place):
             self._hold(place)
         return None
 

@@ -119,6 +119,7 @@ class NotebookMachine:
         self._execution = machines.notebook
         self._process: Process | None = None
         self._answered = False
+        self._interrupted = False
         self._family = {accelerators: self}
         self.allowance = allowance
         self.digest: bytes | None = None
@@ -168,7 +169,7 @@ class NotebookMachine:
         """Give back what answers for this exercise, whatever its accelerators."""
         for machine in self._family.values():
             if machine._process is not None:
-                machine._execution.give_back(machine._process)
+                machine._execution.give_back(machine._process, interrupted=machine._interrupted)
                 machine._process = None
 
     def _request(self, message: Message) -> Message:
@@ -183,10 +184,12 @@ class NotebookMachine:
             if self._process.processor_seconds() >= self.allowance.cpu_seconds:
                 raise LimitExceeded("cpu_seconds") from failure
             raise
-        except LimitExceeded:
-            self._execution.start_over()  # what was too much is still there
+        except LimitExceeded as failure:
+            if failure.limit != "result":
+                self._execution.start_over()  # what was too much is still there
             raise
         self._answered = True
+        self._interrupted |= "interrupted" in answer
         self.digest = self._process.digest
         return answer
 
