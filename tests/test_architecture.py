@@ -10,10 +10,10 @@ import tensorgrade
 PACKAGE = Path(tensorgrade.__file__).parent
 FOUNDATION = {"codec", "errors"}
 UNTRUSTED = {"process", "shell", "outputs", "zygote", "sandbox", "work", "observation", "parcel", "codec"}
-UNTRUSTED |= {"namespaces", "privileges", "observer", "resources", "ranks", "mesh"}
+UNTRUSTED |= {"namespaces", "privileges", "observer", "resources", "ranks", "mesh", "footprint", "transformers"}
 TRUSTED = {"grading", "submission", "expectation", "findings", "verdict", "runner", "course", "fit", "exercise"}
 TRUSTED |= {"limits", "slots", "supervisor", "usage", "processes", "doctor", "pool", "late", "testrun", "containment"}
-TRUSTED |= {"feedback", "pictures", "problems", "machines", "execution", "group"}
+TRUSTED |= {"feedback", "pictures", "problems", "machines", "execution", "group", "timeline", "precedents", "rawstream"}
 
 
 def module_of(file):

@@ -15,13 +15,14 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 from nbformat import ValidationError, validate
 
 from .codec import FrameReader, Message, Plain, encode
 from .errors import EngineError, LimitExceeded, ProcessEnded, ProtocolError, SubmissionFailure, TimeLimitExceeded
+from .rawstream import RawStream
 from .sandbox import Narrowed
 from .usage import Usage, memory_of, runs_alone
 
@@ -30,40 +31,7 @@ START_SECONDS = 120.0
 FOOTPRINT_SECONDS = 10.0
 WATCH_SECONDS = 0.2
 """How often it is looked at what a submission uses, while an answer is awaited."""
-STREAM_LIMIT = 1 << 20
 _CREDENTIALS = struct.Struct("3i")
-
-
-@dataclass
-class RawStream:
-    """What a process writes to a descriptor behind Python's back; kept up to a limit, read on beyond it."""
-
-    descriptor: int
-    _kept: bytearray = field(default_factory=bytearray)
-    open: bool = True
-
-    def __post_init__(self) -> None:
-        os.set_blocking(self.descriptor, False)
-
-    def drain(self) -> None:
-        """Read what is there."""
-        try:
-            data = os.read(self.descriptor, 1 << 16)
-        except BlockingIOError:
-            return
-        self.open = bool(data)
-        self._kept += data[: STREAM_LIMIT - len(self._kept)]
-
-    def take(self) -> str:
-        """Return what has come since the last time."""
-        for _ in range(STREAM_LIMIT >> 12):  # a pipe holds 64 KiB; a flood must not keep us here
-            before = len(self._kept)
-            self.drain()
-            if not self.open or len(self._kept) == before:
-                break
-        text = self._kept.decode("utf-8", "replace")
-        self._kept.clear()
-        return text
 
 
 def _is_output(output: Plain) -> bool:

@@ -23,7 +23,8 @@ from typing import IO, Any, Literal, Self
 
 from .errors import ConfinementError, EngineError
 from .namespaces import HOME
-from .processes import START_SECONDS, RawStream, SubmissionProcess, process_id
+from .processes import START_SECONDS, SubmissionProcess, process_id
+from .rawstream import RawStream
 from .sandbox import NOT_BESIDE_NOTEBOOKS, Confinement, Site, Tier
 from .slots import UserSlot
 from .usage import Usage, children_of
