@@ -312,7 +312,9 @@ ERRORS: dict[str, tuple[str, ...]] = {
         "def handle(shell, etype, value, tb, tb_offset=None): print('handled', value)\nget_ipython().set_custom_exc((LookupError,), handle)",
         "[][1]",
         "1 / 0",
-        "def worse(shell, etype, value, tb, tb_offset=None): raise RuntimeError('in the handler')\nget_ipython().set_custom_exc((LookupError,), worse)",
+        # it takes longer to be told than text is kept back (see "old text"), so that the order is no matter of the machine's speed
+        "import time\nclass Slow(Exception):\n    def __str__(self): return time.sleep(0.5) or 'in the handler'",
+        "def worse(shell, etype, value, tb, tb_offset=None): raise Slow\nget_ipython().set_custom_exc((LookupError,), worse)",
         "[][1]",
         "get_ipython().set_custom_exc((), None)",
     ),
