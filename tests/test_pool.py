@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,31 @@ def test_grader_that_always_kills_its_worker_is_abandoned(pool, make_course, exe
         "def test_values(submission):\n    assert submission.call('task') == 42\n"
     )
     assert pool.grade(job(course)).verdicts["task"].score == 1
+
+
+def test_workers_tell_each_other_what_graders_concluded(make_course, exercise_text, tmp_path):
+    """What one worker has judged, the others need not judge again."""
+    runs = tmp_path / "runs"
+    grader = f"from pathlib import Path\nwith Path({str(runs)!r}).open('a') as runs: runs.write('x')\n"
+    grader += "def test_values(submission): expect(submission.call('task')).equals(42)\n"
+    course = make_course({"task": (exercise_text("values"), grader)})
+    pool = WorkerPool(workers=2)
+
+    def scores(*answers):
+        """Those of notebooks that take so long that each worker gets one."""
+        jobs = []
+        for number, answer in enumerate(answers):
+            cells = [f"# {number}\nimport time\ntime.sleep(2)", f"def task(): return {answer}"]
+            given = (*(CellJob(cell, 5.0) for cell in cells), CellJob("", 5.0, "task"))
+            jobs.append(pool.submit(replace(job(course), cells=given, cache=True)))
+        return [done.result().verdicts["task"].score for done in jobs], len(pool._workers), runs.read_text()
+
+    try:
+        assert scores("42", "3") == ([1, 0], 2, "xx")
+        assert scores("6 * 7", "21 * 2") == ([1, 1], 2, "xx")
+        assert scores("5 - 2", "1 + 2") == ([0, 0], 2, "xx")
+    finally:
+        pool.close()
 
 
 ORIGINS = {"zygote": lambda origin: origin.zygote._process, "template": lambda origin: origin._template}

@@ -27,9 +27,9 @@ def judged(make_course, exercise_text, zygote, tmp_path):
     """Grade one answer after the other to an exercise: the verdict, and how often its grader has run so far."""
     file = tmp_path / "runs"
     file.touch()
-    known = Precedents()
+    of_worker = Precedents()
 
-    def prepare(grader, **changes):
+    def prepare(grader, known=of_worker, **changes):
         course = make_course({"task": (exercise_text("values"), RUNS.format(file=str(file)) + grader)})
 
         def of(answer, *before, cache=True):
@@ -166,3 +166,19 @@ def test_precedents_take_no_more_than_they_may(judged, monkeypatch):
     assert [of(right(number))[1] for number in range(3)] == [1, 1, 1]
     of("def task(n): return torch.zeros(n)")
     assert of(right("again"))[1] == 3
+
+
+@pytest.mark.parametrize(("most", "told"), [(1 << 20, True), (10, False)])
+def test_news_are_told_once_and_no_more_than_they_may_be(judged, monkeypatch, most, told):
+    """Who learns them judges no more what was judged; too many are left out, and found out again."""
+    monkeypatch.setattr(module, "MAX_NEWS", most)
+    teller, listener = Precedents(), Precedents()
+    of, other = judged(TWICE, teller), judged(TWICE, listener)
+    of(right("one"))
+    of("def task(n): return 1 / 0")
+    news = teller.news()
+    assert (bool(news), teller.news()) == (told, b"")
+    if told:
+        listener.learn(news)
+    assert other(right("two"))[1] == (2 if told else 3)
+    assert listener.news() == b""

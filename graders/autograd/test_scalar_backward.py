@@ -22,7 +22,7 @@ def points(generator):
     ]
     low = [torch.tensor([-4.0, -2.0, 0.0, 2.0], dtype=dtype) for dtype in (torch.float16, torch.bfloat16)]
     strided = [torch.randn(3, 4, generator=generator).t(), torch.randn(6, generator=generator)[::2]]
-    return [*plain, *low, *strided, torch.randn(2000, generator=generator)]
+    return [*plain, *low, *strided, torch.randn(300, generator=generator)]
 
 
 def with_grads(generator):

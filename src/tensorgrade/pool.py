@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import Counter
+from collections import Counter, deque
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import reduction
@@ -35,6 +35,8 @@ from .slots import UserSlot
 from .supervisor import Zygote, ZygoteFacts, ZygoteHandle, open_zygote
 
 ATTEMPTS = 2
+MAX_UNTOLD = 32
+"""News that wait for a worker; of what it misses it finds out itself."""
 
 
 class WorkerPool:
@@ -126,7 +128,8 @@ class WorkerPool:
             while deaths[""] < ATTEMPTS:
                 journal.write_text("", encoding="utf-8")
                 worker = self._worker()
-                answer = worker.ask(job, journal)
+                answer, news = worker.ask(job, journal)
+                self._tell(news, worker)
                 if isinstance(answer, Graded):
                     return answer
                 if isinstance(answer, EngineError) or answer is None:
@@ -138,6 +141,13 @@ class WorkerPool:
                 if judging and deaths[judging] == ATTEMPTS:
                     job = replace(job, abandoned=job.abandoned | {judging})
         raise EngineError(f"the worker process died {ATTEMPTS} times while running this notebook")
+
+    def _tell(self, news: bytes, teller: _Worker) -> None:
+        """Let the other workers know, each with its next job, what one has learned about answers."""
+        with self._lock:
+            for worker in self._workers if news else ():
+                if worker is not teller:
+                    worker.news.append(news)
 
     def _worker(self) -> _Worker:
         """The worker of this thread."""
@@ -284,7 +294,11 @@ class _LateZygotes:
 
 
 class _Worker:
-    """The pool's end of a worker."""
+    """The pool's end of a worker.
+
+    Attributes:
+        news: from the other workers, which it is not told yet: the last that there were, see `tensorgrade.precedents`.
+    """
 
     def __init__(self, pid: int, jobs: Connection, origin: _Origin, processor: int) -> None:
         self._handle: int | None = None  # once it has ended, its id may be that of another process
@@ -296,19 +310,21 @@ class _Worker:
         self._processor = processor
         self._slots: list[UserSlot] = []
         self._zygotes: set[tuple[str, ...]] = set()
+        self.news: deque[bytes] = deque(maxlen=MAX_UNTOLD)
 
-    def ask(self, job: Job, journal: Path) -> Graded | Exception | None:
-        """The result of a job, the error it ended with, or None when the worker is gone."""
+    def ask(self, job: Job, journal: Path) -> tuple[Graded | Exception | None, bytes]:
+        """The result of a job, the error it ended with, or None when the worker is gone; and its news for others."""
         modules = self._origin.needed(job)
+        news = [self.news.popleft() for _ in range(len(self.news))]
         try:
             if modules not in self._zygotes:
                 self._bring_zygote(modules)
-            self._jobs.send((modules, job, str(journal)))
-            answer: Graded | Exception = self._jobs.recv()
+            self._jobs.send((modules, job, str(journal), news))
+            answer: tuple[Graded | Exception, bytes] = self._jobs.recv()
         except (EOFError, OSError):
-            return None
+            return None, b""
         except EngineError as error:  # there is no zygote any more
-            return error
+            return error, b""
         return answer
 
     def _bring_zygote(self, modules: tuple[str, ...]) -> None:

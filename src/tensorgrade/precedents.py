@@ -1,4 +1,4 @@
-"""Precedents: what a grader has concluded from the same observations, in an earlier submission of this worker.
+"""Precedents: what a grader has concluded from the same observations, in an earlier submission.
 
 Trusted side. A grader is loaded anew for each submission and draws its inputs from a fixed seed, so that what it asks
 first is always the same, and what it asks next and concludes at last depends on the answers alone. `Precedents` keep
@@ -7,12 +7,14 @@ as its forerunners were; as long as its answers are known, to the byte, the grad
 new answer it does, and is given the answers that are there already.
 
 Nothing is spared the submission: it answers every question itself, in its own process. Failures (time-outs, lost
-processes) are no precedents, and neither are verdicts that another run might not give again.
+processes) are no precedents, and neither are verdicts that another run might not give again. Workers tell each other
+of theirs (`tensorgrade.pool` carries the news), so that a class needs each grader to conclude the same thing once.
 """
 
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +29,8 @@ from .verdict import Verdict
 
 MAX_BYTES = 32 << 20
 """What the questions of all precedents of a worker may take; then they are collected anew."""
+MAX_NEWS = 8 << 20
+"""Bytes of news that are told at a time; more are not worth the time."""
 
 
 class AskedMachine(Machine, Protocol):
@@ -49,12 +53,33 @@ class _Question:
     followed: dict[object, _Question | Verdict] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Precedent:
+    """What a grader concluded: its questions, each with the digest of the answer, and its verdict."""
+
+    key: str
+    heard: tuple[tuple[int | None, Message, bytes], ...]
+    verdict: Verdict
+
+
 class Precedents:
-    """The precedents of one worker, by the key of what judges: an exercise, its grader and all that they depend on."""
+    """The precedents that a worker knows, by the key of what judges: an exercise, its grader, all they depend on."""
 
     def __init__(self) -> None:
         self._first: dict[object, _Question | Verdict] = {}
         self._bytes = 0
+        self._news: list[_Precedent] = []
+
+    def news(self) -> bytes:
+        """What is known since the last time that this was asked, for `learn`; empty when there is nothing."""
+        news, self._news = self._news, []
+        told = pickle.dumps(news) if news else b""
+        return told if len(told) <= MAX_NEWS else b""
+
+    def learn(self, news: bytes) -> None:
+        """Take over what another worker knows; it is as trusted as this one."""
+        for precedent in pickle.loads(news):
+            self._keep(precedent)
 
     def judge(
         self, key: str, machine: AskedMachine, cells: Sequence[str], judge: Callable[[Machine], Verdict]
@@ -68,23 +93,24 @@ class Precedents:
         if hearing.contradicted:  # the grader asks something else each time: nothing can be known beforehand
             machine.discard()
             return judge(machine)
-        if verdict.repeatable and hearing.is_repeatable:
-            self._keep(key, hearing, verdict)
+        if verdict.repeatable and (heard := hearing.repeatable()) is not None:
+            self._news.append(_Precedent(key, heard, verdict))
+            self._keep(self._news[-1])
         return verdict
 
-    def _keep(self, key: str, hearing: _Hearing, verdict: Verdict) -> None:
+    def _keep(self, precedent: _Precedent) -> None:
         if self._bytes > MAX_BYTES:
             self._first.clear()
             self._bytes = 0
         branch: dict[object, _Question | Verdict] = self._first
-        place: object = key
-        for heard in hearing.heard:
+        place: object = precedent.key
+        for accelerators, message, digest in precedent.heard:
             question = branch.get(place)
             if not isinstance(question, _Question):
-                question = branch[place] = _Question(heard.accelerators, heard.message)
-                self._bytes += sum(map(len, _parcels(heard.message)))
-            branch, place = question.followed, heard.digest
-        branch[place] = verdict
+                question = branch[place] = _Question(accelerators, message)
+                self._bytes += sum(map(len, _parcels(message)))
+            branch, place = question.followed, digest
+        branch[place] = precedent.verdict
 
 
 @dataclass(frozen=True)
@@ -105,17 +131,21 @@ class _Hearing:
     """What one submission was asked for an exercise, and answered.
 
     Attributes:
-        heard: all of it, in order.
         contradicted: whether the grader asked something else than it had before, after the same answers.
-        is_repeatable: whether the answers are all that the grader has learned, and another run would give them again.
+        is_repeatable: whether the grader has learned nothing but answers, which another run might give again.
     """
 
     def __init__(self, cells: Sequence[str]) -> None:
         self._cells = cells
         self._waiting: deque[_Heard] = deque()
-        self.heard: list[_Heard] = []
+        self._heard: list[_Heard] = []
         self.contradicted = False
         self.is_repeatable = True
+
+    def repeatable(self) -> tuple[tuple[int | None, Message, bytes], ...] | None:
+        """All that was heard, each with the digest of the answer; None when another run might hear something else."""
+        heard = tuple((one.accelerators, one.message, one.digest) for one in self._heard if one.digest is not None)
+        return heard if self.is_repeatable and len(heard) == len(self._heard) else None
 
     def follow(self, known: _Question | Verdict | None, machine: AskedMachine) -> Verdict | None:
         """Ask what forerunners were asked, as long as their answers are given; return the verdict that they got."""
@@ -148,9 +178,8 @@ class _Hearing:
             digest = self._digest(machine.digest, answer)
         except SubmissionFailure as failure:
             answer = failure
-        self.is_repeatable &= digest is not None
-        self.heard.append(_Heard(accelerators, message, answer, digest))
-        return self.heard[-1]
+        self._heard.append(_Heard(accelerators, message, answer, digest))
+        return self._heard[-1]
 
     def _digest(self, of_answer: bytes | None, answer: Message) -> bytes | None:
         """That of the answer and the lines of cells that it names, which findings quote."""

@@ -3,8 +3,8 @@
 Trusted side. ``python -m tensorgrade.worker FD COURSE ASSIGNMENT MODULE...`` is the template; for each packet on its
 socket, which brings the socket of a new worker, it forks one. A worker is given zygotes, by the modules that they have
 imported, and answers each job, which says which of them it is for, with a result or an error, both pickled: its peer
-is `tensorgrade.pool`, which trusts it. Whoever started the template may end it at any time; it and its workers end
-with their sockets.
+is `tensorgrade.pool`, which trusts it. With jobs and answers go news of precedents. Whoever started the template may
+end it at any time; it and its workers end with their sockets.
 """
 
 from __future__ import annotations
@@ -90,14 +90,16 @@ def _work(jobs: Connection, owner: int) -> None:
                     handle = ZygoteHandle(told[0], socket.socket(fileno=reduction.recv_handle(jobs)))
                     zygotes[modules] = closing.enter_context(handle)
                     continue
-                job, journal = told
+                job, journal, news = told
+                for told_by_another in news:
+                    precedents.learn(told_by_another)
                 try:
-                    jobs.send(_graded(zygotes[modules], job, journal, precedents))
+                    jobs.send((_graded(zygotes[modules], job, journal, precedents), precedents.news()))
                 except EngineError as error:
-                    jobs.send(error)
+                    jobs.send((error, b""))
                     break  # the next job gets another worker and other zygotes, whatever befell these
                 except Exception as error:  # noqa: BLE001 - the pool hands it to whoever waits
-                    jobs.send(error)
+                    jobs.send((error, b""))
     except (EOFError, OSError):
         status = 0
     finally:
