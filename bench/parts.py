@@ -29,9 +29,9 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
 from tensorgrade import runner
+from tensorgrade.bridge import configuration
 from tensorgrade.bridge.ahead import Ahead
 from tensorgrade.bridge.grade import POOL
-from tensorgrade.build import configuration
 from tensorgrade.course import Course
 from tensorgrade.execution import Execution
 from tensorgrade.grading import warm_up

@@ -25,8 +25,8 @@ from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
+from tensorgrade.bridge import configuration
 from tensorgrade.bridge.grade import POOL
-from tensorgrade.build import configuration
 from tensorgrade.course import Course
 from tensorgrade.job import CellRun, Graded, Job
 from tensorgrade.verdict import ClauseVerdict, Status, Verdict

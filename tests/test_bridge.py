@@ -16,7 +16,7 @@ from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
-from tensorgrade.build import configuration
+from tensorgrade.bridge import configuration
 from tensorgrade.course import Course
 from tensorgrade.pool import POOL
 from tests.nbgrader_course import MIME_TYPE, NbgraderCourse, cell_of, grade_id
@@ -515,11 +515,14 @@ def test_broken_yaml_flags_everything(course):
 
 
 def test_options_of_autograde(course):
-    """``--student``, ``--no-execute``, ``--notebook`` and ``--force`` mean what they mean in nbgrader."""
+    """Those of nbgrader mean what they mean there, and those of tensorgrade can be given as well."""
     waiting = course.nbgrader("autograde", "demo", "--create", "--student=ben", "--no-execute")
     assert waiting.returncode == 1
     assert points(course) == {"ben": WAITING}
-    forced = course.nbgrader("autograde", "demo", "--student=ben", "--notebook=demo", "--force")
+    ours = [f"--GradeSubmission.{option}" for option in ("workers=1", "ahead=0", "cache=False", "tier=B")]
+    forced = course.nbgrader("autograde", "demo", "--student=ben", "--notebook=demo", "--force", *ours)
+    assert "confined in tier B" in forced.stderr
+    assert not Course(course.root).results.exists()
     assert forced.returncode == 0, forced.stderr[-3000:]
     assert points(course) == {"ben": {"test_one": (2, False), "test_two": (2, False)}}
 

@@ -9,9 +9,7 @@ from examples.course_page import MAP, PAGE, drawn_map, page
 from tensorgrade.course import Course
 from tensorgrade.exercise import COURSE_FILE, read_course_settings
 from tensorgrade.job import CellJob, Job
-from tensorgrade.late import LateImports
 from tensorgrade.runner import grade
-from tensorgrade.supervisor import open_zygote
 
 COURSE = Course(Path(__file__).parents[1])
 
@@ -33,14 +31,6 @@ CASES = [
     for exercise in assignment.exercises
     for name, code, lost in answers(exercise)
 ]
-
-
-@pytest.fixture(scope="module")
-def zygote():
-    """A zygote with all that some answer or probe of the course imports late."""
-    with open_zygote("auto") as zygote:
-        zygote.preload(LateImports().submissions)
-        yield zygote
 
 
 @pytest.mark.parametrize(("assignment", "exercise", "code", "lost"), CASES)

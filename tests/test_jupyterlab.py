@@ -176,7 +176,7 @@ def jupyterlab(tmp_path_factory, browser):
 
 @pytest.mark.parametrize("assignment", ASSIGNMENTS, ids=lambda assignment: assignment.name)
 def test_a_student_works_on(assignment, jupyterlab):
-    """The lesson shows its figures; examples fail until right answers are filled in, then all pass and validate."""
+    """The lesson shows its figures; examples fail until right answers are filled in, then all pass; one validates."""
     first, *others = assignment.exercises
     count = len(assignment.exercises)
     notebook = OpenNotebook.open(jupyterlab, assignment.name)
@@ -196,5 +196,6 @@ def test_a_student_works_on(assignment, jupyterlab):
     errors = {one.name: notebook.output(numbers[f"test_{one.name}"]) for one in assignment.exercises}
     assert errors == dict.fromkeys(errors, "")
     assert f"{count} of {count} exercises pass" in notebook.output(check)
-    assert "Success! Your notebook passes all the tests." in notebook.validate()
+    if assignment is ASSIGNMENTS[0]:  # one that it runs in a kernel of its own, as `test_stock_kernel` does with all
+        assert "Success! Your notebook passes all the tests." in notebook.validate()
     notebook.close()

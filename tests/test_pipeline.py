@@ -22,10 +22,9 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.nbgraderformat import ValidationError
 from traitlets.config import Config
 
-from tensorgrade.bridge import conversion, steps
+from tensorgrade.bridge import configuration, conversion, steps
 from tensorgrade.bridge.gradebooks import Gradebooks
 from tensorgrade.bridge.rebinding import rebound
-from tensorgrade.build import configuration
 from tensorgrade.course import Course
 from tests.nbgrader_course import NbgraderCourse, cell_of
 

@@ -26,14 +26,20 @@ hints: [{en: Look at square., zh: 看看平方。}, {en: Then at full., zh: 再�
 RIGHT = "def one(x):\n    return torch.full((2,), x * x)"
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """The folder of a student with the released notebook of an assignment."""
-    course = NbgraderCourse.small(tmp_path / "course", {"one": None, "two": None})
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """The released notebook of an assignment."""
+    course = NbgraderCourse.small(tmp_path_factory.mktemp("course") / "course", {"one": None, "two": None})
     course.edit("assignments/demo/one.yaml", "examples: |\n  one()\n", EXAMPLES)
+    return course.build()
+
+
+@pytest.fixture
+def folder(released, tmp_path):
+    """The folder of a student with that notebook."""
     path = tmp_path / "student" / "demo.ipynb"
     path.parent.mkdir()
-    path.write_bytes(course.build().read_bytes())
+    path.write_bytes(released.read_bytes())
     return path.parent
 
 

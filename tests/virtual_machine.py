@@ -9,6 +9,7 @@ As a program this is the server: ``python -m tests.virtual_machine FD`` answers 
 import atexit
 import contextlib
 import functools
+import importlib
 import importlib.util
 import os
 import pickle
@@ -78,8 +79,11 @@ def serve(descriptor):
     import torch
 
     from tensorgrade import virtual_cuda
+    from tensorgrade.late import LateImports
 
     torch.set_num_threads(1)
+    for module in LateImports().submissions:
+        importlib.import_module(module)
     virtual_cuda.prepare()
     connection = Connection(descriptor)
     with contextlib.suppress(EOFError):

@@ -18,8 +18,9 @@ from typing import Any
 import nbformat
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
-from traitlets.config import Config, PyFileConfigLoader
+from traitlets.config import Config
 
+from .bridge import configuration
 from .course import Course
 from .errors import GradebookError
 from .exercise import Assignment, Language
@@ -88,15 +89,6 @@ def _write_source(course: Course, source: Path, assignment: Assignment, language
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(beside / name, target)
-
-
-def configuration(course: Course, overrides: Config) -> Config:
-    """Return what the course's ``nbgrader_config.py`` sets, with `overrides`."""
-    config: Config = PyFileConfigLoader(course.config_file.name, path=str(course.root)).load_config()
-    if "root" not in config.CourseDirectory:
-        config.CourseDirectory.root = str(course.root)
-    config.merge(overrides)
-    return config
 
 
 def _generate_assignment(course: Course, assignment: str, overrides: Config) -> None:

@@ -98,6 +98,7 @@ def grade(
     """
     from rich.console import Console
 
+    from .bridge.early import started_early
     from .course import Course
     from .progress import GradingProgress, tell
 
@@ -106,8 +107,8 @@ def grade(
     begin = time.monotonic()
     try:
         with GradingProgress(console) as progress:
-            from .bridge.run import autograde
-
+            with started_early(course, assignment, options):
+                from .bridge.run import autograde
             summary = autograde(course, assignment, progress, students=students, force=force, options=options)
     except KeyboardInterrupt:
         click.echo("Stopped. What was graded is saved; run it again to go on.", err=True)

@@ -15,7 +15,7 @@ from nbgrader.coursedir import CourseDirectory
 from rich.table import Table
 from traitlets.config import Config
 
-from .build import configuration
+from .bridge import configuration
 from .course import Course
 from .errors import GradebookError
 from .feedback import plain_decimal

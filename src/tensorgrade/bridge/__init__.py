@@ -14,7 +14,12 @@ import shutil
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from traitlets.config import Config, PyFileConfigLoader
+
+if TYPE_CHECKING:
+    from ..course import Course
 
 
 def configure(config: Any) -> None:
@@ -69,6 +74,15 @@ def configure(config: Any) -> None:
         "nbgrader.preprocessors.ComputeChecksums",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
+
+
+def configuration(course: Course, overrides: Config) -> Config:
+    """Return what the course's ``nbgrader_config.py`` sets, with `overrides`."""
+    config: Config = PyFileConfigLoader(course.config_file.name, path=str(course.root)).load_config()
+    if "root" not in config.CourseDirectory:
+        config.CourseDirectory.root = str(course.root)
+    config.merge(overrides)
+    return config
 
 
 def _find_alembic() -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
@@ -27,7 +27,6 @@ from nbgrader.converters.base import NbGraderException
 
 from ..course import Course
 from ..errors import GradebookError, TensorgradeError
-from ..job import Settings
 from ..notebook import GRADED, NAMESPACE, language_of
 from ..pool import POOL
 from ..sandbox import Tier
@@ -41,6 +40,9 @@ from .rebinding import rebound
 from .repair import UNREADABLE
 from .replacing import replaced
 from .sidefiles import Allowed, copy_ordinary_files
+
+if TYPE_CHECKING:
+    from .grade import GradeSubmission
 
 
 class Watcher(Protocol):
@@ -145,8 +147,11 @@ class Batch:
                 del assignments[folder]
         if missing := wanted - {self.ahead.place(folder)[1] for folder in assignments}:
             raise GradebookError(f"nothing was handed in for {name} by {', '.join(sorted(missing))}")
-        if assignments and self._executes():
-            self._start_workers()
+        from .grade import GradeSubmission  # here, because it imports this module
+
+        options = GradeSubmission(parent=self._converter)
+        if assignments and options.enabled:
+            self._start_workers(options)
         if self._watcher is not None:
             self._watcher.begin(len(assignments))
 
@@ -160,19 +165,11 @@ class Batch:
         if self._watcher is not None and self._converter.assignments:
             self._watcher.advance(len(self.summary.flagged))
 
-    def _executes(self) -> bool:
-        """Whether notebooks are run; not with ``--no-execute``."""
-        config = self._converter.config
-        return all(config.get(name, {}).get("enabled", True) for name in ("Execute", "GradeSubmission"))
-
-    def _start_workers(self) -> None:
+    def _start_workers(self, options: GradeSubmission) -> None:
         """Make sure that submissions can be confined as configured, before the first one is touched."""
-        config = self._converter.config.get("GradeSubmission", {})
-        devices = tuple(config.get("devices", ()))
-        settings = Settings(config.get("tier", "auto"), devices, config.get("accelerators", "virtual"))
         try:
-            tier = POOL.prepare(settings, config.get("workers") or None)
-            if self._course is not None and (not config.get("cache", True) or not self._course.results.exists()):
+            tier = POOL.prepare(options.settings(), options.workers or None)
+            if self._course is not None and not (options.cache and self._course.results.exists()):
                 POOL.warm_up(self._course.root, self._converter.coursedir.assignment_id)
         except TensorgradeError as error:
             remedy = "`tensorgrade doctor` says how to mend that; a weaker tier is c.GradeSubmission.tier"
@@ -180,7 +177,7 @@ class Batch:
         told = self._converter.log.warning if tier == "C" else self._converter.log.info
         told("Submissions are confined in tier %s", tier)
         self.summary.tier = tier
-        self.ahead.reach = config.get("ahead", 3) * POOL.workers
+        self.ahead.reach = options.ahead * POOL.workers
 
     def _notebook(self, folder: str, expected: str, found: list[str]) -> str:
         """The one notebook of the assignment, which is graded without points when it is missing."""

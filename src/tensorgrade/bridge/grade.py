@@ -63,6 +63,10 @@ class GradeSubmission(Execute):  # type: ignore[misc]
         True, help="Whether results are taken from the course's store where it has them, and new ones kept there."
     ).tag(config=True)
 
+    def settings(self) -> Settings:
+        """What submissions are confined in, as configured."""
+        return Settings(self.tier, tuple(self.devices), self.accelerators)
+
     def __call__(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """Grade the notebook; with ``--no-execute`` exercises are left for manual grading."""
         if self.enabled:
@@ -117,8 +121,10 @@ class GradeSubmission(Execute):  # type: ignore[misc]
     def _job(self, submission: _SubmittedNotebook) -> Job:
         job = submission.job(self.timeout or self.notebook_seconds, self.notebook_seconds)
         batch = self._batch()
-        tier = batch.summary.tier if batch and batch.summary.tier else self.tier  # what "auto" came to be
-        return replace(job, settings=Settings(tier, tuple(self.devices), self.accelerators), cache=self.cache)
+        settings = self.settings()
+        if batch is not None and batch.summary.tier is not None:
+            settings = replace(settings, tier=batch.summary.tier)  # what "auto" came to be
+        return replace(job, settings=settings, cache=self.cache)
 
     def _submitted(self, job: Job) -> Future[Graded]:
         """The result of a job: known from the store, or else from the workers in time."""

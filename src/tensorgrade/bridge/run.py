@@ -15,10 +15,10 @@ from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
-from ..build import configuration
 from ..course import Course
 from ..errors import GradebookError
 from ..pool import POOL
+from . import configuration
 from .batch import Summary, Watcher
 
 
