@@ -1,11 +1,13 @@
 """A real course in a temporary folder, graded by the real nbgrader: what the tests of the bridge are built from."""
 
 import contextlib
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -13,7 +15,9 @@ from pathlib import Path
 
 import nbformat
 from nbgrader.api import Gradebook
+from traitlets.config import Config
 
+from tensorgrade.bridge import configure
 from tensorgrade.build import build
 from tensorgrade.course import Course
 from tensorgrade.verdict import MIME_TYPE
@@ -53,6 +57,16 @@ def test_values(submission):
 """
 
 
+@functools.cache
+def _empty_gradebook():
+    """The bytes of a gradebook as nbgrader begins one, for which it runs alembic for seconds."""
+    configure(Config())  # which finds alembic
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "gradebook.db"
+        Gradebook(f"sqlite:///{file}", "pytorch-basics").close()
+        return file.read_bytes()
+
+
 @dataclass(frozen=True)
 class NbgraderCourse:
     """A course on disk, and nbgrader as a person would run it there."""
@@ -66,20 +80,24 @@ class NbgraderCourse:
         root.mkdir(parents=True)
         for name in ("assignments", "graders", "release"):
             shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copyfile(REPOSITORY / "nbgrader_config.py", root / "nbgrader_config.py")
-        return cls(root)
+        return cls._configured(root)
 
     @classmethod
     def small(cls, root, graders):
         """A course with the assignment demo, from ``{exercise: text of its grader, or None for a right one}``."""
         root.mkdir(parents=True)
-        shutil.copyfile(REPOSITORY / "nbgrader_config.py", root / "nbgrader_config.py")
-        course = cls(root)
+        course = cls._configured(root)
         course.write("assignments/demo/assignment.yaml", ASSIGNMENT.format(exercises=", ".join(graders)))
         for name, grader in graders.items():
             course.write(f"assignments/demo/{name}.yaml", EXERCISE.format(name=name))
             course.write(f"graders/demo/test_{name}.py", grader or GRADER.format(name=name))
         return course
+
+    @classmethod
+    def _configured(cls, root):
+        shutil.copyfile(REPOSITORY / "nbgrader_config.py", root / "nbgrader_config.py")
+        (root / "gradebook.db").write_bytes(_empty_gradebook())
+        return cls(root)
 
     def write(self, name, content):
         """Write a file of the course, text or bytes."""

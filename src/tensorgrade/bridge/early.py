@@ -14,7 +14,6 @@ from typing import Any
 from traitlets.config import Config
 
 from ..course import Course
-from ..errors import TensorgradeError
 from ..job import Settings
 from ..pool import POOL
 from . import configuration
@@ -39,9 +38,8 @@ def started_early(course: Course, assignment: str, options: Mapping[str, Any]) -
 
 
 def _start(course: Course, assignment: str, traits: Mapping[str, Any]) -> None:
-    settings = Settings(
-        traits.get("tier", "auto"), tuple(traits.get("devices", ())), traits.get("accelerators", "virtual")
-    )
-    with contextlib.suppress(TensorgradeError, OSError):  # the run will tell
+    with contextlib.suppress(Exception):  # whatever is wrong, the run will tell
+        chosen = {name: traits[name] for name in ("tier", "accelerators") if name in traits}
+        settings = Settings(**chosen, devices=tuple(traits.get("devices", ())))
         POOL.prepare(settings, traits.get("workers") or None)
         POOL.warm_up(course.root, assignment)
