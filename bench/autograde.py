@@ -8,7 +8,7 @@ visible examples only; tensorgrade runs all hidden graders. Every measurement is
 person would run it:
 
     a  from scratch      b  again with --force and nothing changed     c  after a grader has changed
-    d  one submission alone, from scratch (cold) and in a run that has begun (warm)
+    d  one submission alone, from scratch (cold, also by `tensorgrade grade`) and in a run that has begun (warm)
     e  with --many N, time and memory for N submissions beside those of the class
     f  with --otter, the Python of an environment with otter-grader, ipykernel and torch: `otter run` on one question
 
@@ -74,6 +74,7 @@ def measure(folder: Path, students: int, many: int, otter: Path | None) -> dict[
     student = sorted(path.name for path in (ours / "submitted").iterdir())[0]
     computing = ("autograde", assignment, "--force", "--GradeSubmission.cache=False")
     alone = run(ours, "nbgrader", *computing, f"--student={student}")
+    watched = run(ours, "tensorgrade.cli", "grade", assignment, "--force", "--no-cache", f"--student={student}")
     memory = Memory()
     run(ours, "nbgrader", *computing, memory=memory)  # a run of its own, since to look takes time
     results: dict[str, object] = {
@@ -87,6 +88,7 @@ def measure(folder: Path, students: int, many: int, otter: Path | None) -> dict[
         "again_vs_from_scratch": scratch / again,
         "ours_after_a_grader_changed": changed,
         "one_submission_cold": alone,
+        "one_submission_cold_by_tensorgrade_grade": watched,
         "one_submission_warm": (scratch - alone) / (students - 1),
         "students": students,
         "exercises": len(Course(ours).load(assignment).exercises),
