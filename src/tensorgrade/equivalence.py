@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import model_validator
 
 from tensorgrade.model import EACH_ONCE, Model, said
-from tensorgrade.yamlfile import complaint
+from tensorgrade.validation import complaint
 
 _MUTANT = "solution: return y.detach() -> return y"
 EQUIVALENT = {"mutants": [_MUTANT], "reason": "y has no graph"}

@@ -25,7 +25,8 @@ from tensorgrade.equivalence import EQUIVALENT, EquivalentMutants
 from tensorgrade.errors import CourseError
 from tensorgrade.limits import Limits
 from tensorgrade.model import EACH_ONCE, FROZEN, LISTED, FrozenMapping, Model, said
-from tensorgrade.yamlfile import Problem, closest, complaint, read, validate
+from tensorgrade.validation import complaint, validate
+from tensorgrade.yamlfile import Problem, closest, read
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)

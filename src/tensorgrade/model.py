@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapSerializer
 
-from tensorgrade.yamlfile import complaint, complaints_about_items
+from tensorgrade.validation import complaint, complaints_about_items
 
 Value = TypeVar("Value")
 

@@ -1,12 +1,8 @@
 """Read a YAML file so that every mistake in it can be reported with its line, its key and a remedy.
 
-Trusted side; knows nothing about exercises. The way of the data: `read` turns a file into a `Document` (plain
-values plus the line of each key), `validate` turns a document into a frozen pydantic model. Both raise one
-`ExerciseFileError` that holds all the problems found, one per line.
-
-What is expected at a key, and an example of it, comes from the JSON Schema of the model (``description`` and
-``examples``), so that editors and error messages say the same. Anchors and aliases are refused: every value
-stands on a line of its own.
+Trusted side; knows nothing about exercises. `read` turns a file into a `Document`, plain values plus the line of each
+key, or raises an `ExerciseFileError`; `validation.validate` makes a model of the document. Anchors and aliases are
+refused: every value stands on a line of its own.
 """
 
 from __future__ import annotations
@@ -14,15 +10,13 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from yaml.composer import Composer
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
@@ -32,12 +26,8 @@ from tensorgrade.errors import ExerciseFileError
 Key = tuple[str | int, ...]
 """The way to a value: ``("hints", 0, "en")`` is written ``hints[0].en``."""
 
-Model = TypeVar("Model", bound=BaseModel)
-Json = dict[str, Any]
-
 _PARSER_IN_C: tuple[Any, ...] = (yaml.cyaml.CParser,) if yaml.__with_libyaml__ else ()  # type: ignore[attr-defined]
 _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
-_KEY_ITSELF = "[key]"  # pydantic's last location part when the name, not the value, is at fault
 _LONGEST_QUOTE = 40
 
 
@@ -95,18 +85,6 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f"write `{close[0]}` instead" if close else f"write one of: {', '.join(names)}"
 
 
-def complaint(fault: str, remedy: str, *, text_line: int | None = None) -> PydanticCustomError:
-    """Return the error a model's validator raises when it has its own words for what is wrong."""
-    context = {"fault": fault, "remedy": remedy, "text_line": text_line}
-    return PydanticCustomError("complaint", "{fault}; {remedy}", context)
-
-
-def complaints_about_items(complaints: Mapping[int, PydanticCustomError]) -> ValidationError:
-    """Return the error a validator of a list raises when single items, given by index, are at fault."""
-    details = [InitErrorDetails(type=fault, loc=(index,), input=None) for index, fault in complaints.items()]
-    return ValidationError.from_exception_data("list", details)
-
-
 # ---------------------------------------------------------------------------------------------- reading
 
 
@@ -115,7 +93,7 @@ def read(file: Path) -> Document:
 
     Raises:
         ExerciseFileError: the file cannot be read or is not a YAML mapping. Duplicate keys and the like do not
-            raise here: they are the document's ``problems``, for `validate` to report with all others.
+            raise here: they are the document's ``problems``, for `validation.validate` to report with all others.
     """
     try:
         return _parse(file, file.read_bytes())
@@ -251,7 +229,7 @@ class _Reader:
             value: object = loader.construct_object(node)
             str(value)  # raises for a number too long to be quoted in a message
         except (yaml.YAMLError, ValueError):  # an unknown tag; a date or number that cannot be
-            self._note(key, node, f"found {_found(node.value)}, which YAML cannot read", "put it in quotes")
+            self._note(key, node, f"found {as_found(node.value)}, which YAML cannot read", "put it in quotes")
             return str(node.value)
         return value
 
@@ -294,108 +272,6 @@ def _line(mark: yaml.Mark) -> int:
     return mark.line + 1
 
 
-# ------------------------------------------------------------------------------------------- validating
-
-
-def validate(
-    document: Document,
-    model: type[Model],
-    *,
-    context: Mapping[str, object] | None = None,
-    also: Sequence[Problem] = (),
-) -> Model:
-    """Return the document as a frozen ``model``.
-
-    Args:
-        document: what `read` returned.
-        model: a strict pydantic model; each of its fields has a description and an example.
-        context: what the model's validators find as ``info.context``.
-        also: problems the caller found, to be reported with all others.
-
-    Raises:
-        ExerciseFileError: all problems: those of the YAML, those of the model, and ``also``.
-    """
-    problems = [*document.problems, *also]
-    try:
-        value = model.model_validate(dict(document.content), context=dict(context or {}))
-    except ValidationError as error:
-        found = [details for details in error.errors() if not _is_echo(details)]
-        problems += [_said(document, _schema(model), details) for details in found]
-        raise refusal(problems) from None
-    if problems:
-        raise refusal(problems)
-    return value
-
-
-def _is_echo(details: ErrorDetails) -> bool:
-    """Tell whether a list is "too short" only because pydantic does not count its wrong items."""
-    return details["type"] == "too_short" and bool(details["input"])
-
-
-def _said(document: Document, schema: Json, details: ErrorDetails) -> Problem:
-    """Return one pydantic error in our words."""
-    fault, remedy = _WORDING.get(details["type"], _unexpected)(schema, details)
-    key = details["loc"][:-1] if details["loc"][-1] == _KEY_ITSELF else details["loc"]
-    return document.problem(key, fault, remedy, details.get("ctx", {}).get("text_line"))
-
-
-def _unexpected(schema: Json, details: ErrorDetails) -> tuple[str, str]:
-    """A value, or a name an author chose, that is not what the schema describes."""
-    key, found = details["loc"], _found(details["input"])
-    if key[-1] == _KEY_ITSELF:
-        names = _schema_at(schema, key[:-2])["propertyNames"]
-        return f"found the name {found}, expected {names['description']}", f"write for example `{names['examples'][0]}`"
-    node = _schema_at(schema, key)
-    return f"found {found}, expected {node['description']}", f"write {_example(key, node)}"
-
-
-def _missing(schema: Json, details: ErrorDetails) -> tuple[str, str]:
-    node = _schema_at(schema, details["loc"])
-    return f"found nothing, expected {node['description']}", f"add {_example(details['loc'], node)}"
-
-
-def _unknown_key(schema: Json, details: ErrorDetails) -> tuple[str, str]:
-    *parent, name = details["loc"]
-    known = _schema_at(schema, tuple(parent))["properties"]
-    return f"found the unknown key {_found(name)}", f"{closest(str(name), known)}, or remove it"
-
-
-def _complained(schema: Json, details: ErrorDetails) -> tuple[str, str]:
-    return details["ctx"]["fault"], details["ctx"]["remedy"]
-
-
-_WORDING: Mapping[str, Callable[[Json, ErrorDetails], tuple[str, str]]] = {
-    "missing": _missing,
-    "extra_forbidden": _unknown_key,
-    "complaint": _complained,
-}
-"""How a type of pydantic error is said; all others are values that are not what was expected."""
-
-
-@cache
-def _schema(model: type[BaseModel]) -> Json:
-    return model.model_json_schema()
-
-
-def _schema_at(schema: Json, key: Key) -> Json:
-    """Return the part of a JSON Schema that describes the value at ``key``, references resolved."""
-    node = schema
-    for part in key:
-        node = _below(node, part)
-        if "$ref" in node:
-            node = {**schema["$defs"][node["$ref"].rsplit("/", 1)[1]], **node}
-    return node
-
-
-def _below(node: Json, part: str | int) -> Json:
-    if isinstance(part, int):
-        return dict(node["items"])
-    if part in node.get("properties", {}):
-        return dict(node["properties"][part])
-    (entry,) = node["patternProperties"].values()
-    return dict(entry)
-
-
 # --------------------------------------------------------------------------------------------- wording
 
 
@@ -405,7 +281,7 @@ def _written(key: Key) -> str:
     return "".join(parts).removeprefix(".")
 
 
-def _found(value: object) -> str:
+def as_found(value: object) -> str:
     """Return a value much as it stands in the file, short and on one line."""
     if value is None:
         return "nothing"
@@ -423,14 +299,3 @@ def _found(value: object) -> str:
 def _quoted(text: str) -> str:
     short = text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
     return json.dumps(short, ensure_ascii=False)
-
-
-def _example(key: Key, node: Json) -> str:
-    """Return the example a schema has for ``key`` as YAML on one line, in backticks."""
-    value = node["examples"][0]
-    if isinstance(value, str) and "\n" in value:
-        return f"`{key[-1]}: |` and the code on the lines below it, indented"
-    entry = value if isinstance(key[-1], int) else {key[-1]: value}
-    line = yaml.safe_dump([entry], default_flow_style=True, allow_unicode=True, width=math.inf).strip()[1:-1]
-    written = line if isinstance(key[-1], int) else line[1:-1]
-    return f"`{written}`" if "const" in node else f"for example `{written}`"
