@@ -52,5 +52,5 @@ clean:  ## remove what was generated, but no submissions and no gradebook
 .venv: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]' || { touch -t 200001010000 .venv; exit 1; }  # made again
 	touch .venv
