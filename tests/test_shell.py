@@ -523,6 +523,7 @@ VOLATILE = (
     (r"0x[0-9a-f]{6,}|(?<=object at )[0-9a-f]{6,}", "ADDRESS"),
     (r"ipykernel_\d+", "ipykernel_PID"),
     (r"/tmp/(tmp|ipython_edit_)\w+(/ipython_edit_\w+)?", "/tmp/TEMPORARY"),
+    (r"(The slowest run took|Compiler time:|Compiler +:|Parser +:) [^\\]*\\n", ""),  # said when something was slow
     (r"\b\d+(\.\d+)?(e\+\d+)? ?(ns|[µμ]s|us|ms|s)\b", "TIME"),
     (r"(user|sys|total): TIME", r"\1: TIME"),
     (r"\b[0-9a-f]{32}\b", "DISPLAY-ID"),
