@@ -75,8 +75,7 @@ def measure(folder: Path, students: int, many: int, otter: Path | None) -> dict[
     computing = ("autograde", assignment, "--force", "--GradeSubmission.cache=False")
     alone = run(ours, "nbgrader", *computing, f"--student={student}")
     watched = run(ours, "tensorgrade.cli", "grade", assignment, "--force", "--no-cache", f"--student={student}")
-    memory = Memory()
-    run(ours, "nbgrader", *computing, memory=memory)  # a run of its own, since to look takes time
+    memory = memory_of_class(ours, assignment)
     results: dict[str, object] = {
         "autograde_vs_stock": before / scratch,
         "visible_scores_equal": visible_scores(stock, assignment) == scores_of_examples(folder, stock, assignment),
@@ -98,9 +97,9 @@ def measure(folder: Path, students: int, many: int, otter: Path | None) -> dict[
     if many:
         large, _ = make_class(folder / "large", many)
         run(large, "tensorgrade.cli", "build", assignment)
-        seconds, memory = run(large, "nbgrader", "autograde", assignment), Memory()
+        seconds = run(large, "nbgrader", "autograde", assignment)
         again_many = run(large, "nbgrader", "autograde", assignment, "--force")
-        run(large, "nbgrader", *computing, memory=memory)
+        memory = memory_of_class(large, assignment)
         results |= {
             "many": many,
             "many_seconds_per_submission": seconds / many,
@@ -218,6 +217,14 @@ class Memory:
             "trusted_peak_mib": self.trusted / 2**20,
             "submission_in_flight_mib": self.submissions / workers / 2**20,
         }
+
+
+def memory_of_class(root: Path, assignment: str) -> Memory:
+    """What grading from scratch takes; a run of its own, since to look takes time."""
+    run(root, "tensorgrade.cli", "cache", "--clear")
+    memory = Memory()
+    run(root, "nbgrader", "autograde", assignment, "--force", memory=memory)
+    return memory
 
 
 def run(root: Path, *command: str, memory: Memory | None = None) -> float:

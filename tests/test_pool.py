@@ -8,6 +8,8 @@ import pytest
 
 from tensorgrade.job import CellJob, Job, Settings
 from tensorgrade.pool import WorkerPool
+from tensorgrade.usage import memory_of
+from tensorgrade.worker import JOBS
 
 DIES_ONCE = """
     import os
@@ -24,8 +26,9 @@ DIES_ONCE = """
 DIES = "import os\n\ndef test_values(submission):\n    os._exit(1)\n"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pool():
+    """A pool that goes on, whatever the tests do to its processes."""
     pool = WorkerPool()
     yield pool
     pool.close()
@@ -54,6 +57,21 @@ def test_grader_that_always_kills_its_worker_is_abandoned(pool, make_course, exe
         "def test_values(submission):\n    assert submission.call('task') == 42\n"
     )
     assert pool.grade(job(course)).verdicts["task"].score == 1
+
+
+def test_memory_of_a_worker_stays(make_course, exercise_text):
+    """What a grader leaves that only garbage collection finds, here 4 MiB in each job, does not add up."""
+    grader = "kept = torch.ones(1 << 20)\n\ndef test_values(submission):\n    assert submission.call('task') == 42\n"
+    course = make_course({"task": (exercise_text("values"), grader)})
+    pool = WorkerPool(workers=1)
+    try:
+        memory = []
+        for _ in range(2 * JOBS):
+            assert pool.grade(job(course)).verdicts["task"].score == 1
+            memory.append(memory_of(pool._workers[0]._pid))
+        assert max(memory[JOBS:]) - max(memory[:JOBS]) < 20 << 20
+    finally:
+        pool.close()
 
 
 def test_workers_tell_each_other_what_graders_concluded(make_course, exercise_text, tmp_path):

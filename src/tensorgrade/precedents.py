@@ -28,7 +28,9 @@ from .submission import Machine
 from .verdict import Verdict
 
 MAX_BYTES = 32 << 20
-"""What the questions of all precedents of a worker may take; then they are collected anew."""
+"""What all precedents of a worker may take; then they are collected anew."""
+_OBJECTS = 2 << 10
+"""What a question takes beside the parcels of its request, or a verdict: about as much as small objects do."""
 MAX_NEWS = 8 << 20
 """Bytes of news that are told at a time; more are not worth the time."""
 
@@ -108,8 +110,9 @@ class Precedents:
             question = branch.get(place)
             if not isinstance(question, _Question):
                 question = branch[place] = _Question(accelerators, message)
-                self._bytes += sum(map(len, _parcels(message)))
+                self._bytes += _OBJECTS + sum(map(len, _parcels(message)))
             branch, place = question.followed, digest
+        self._bytes += _OBJECTS
         branch[place] = precedent.verdict
 
 

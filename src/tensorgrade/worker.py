@@ -34,6 +34,8 @@ WATCHDOG_SECONDS = 900.0
 """How long judging may take beyond twice the notebook's time, before a worker that hangs ends itself."""
 GARBAGE = (50_000, 20, 100)
 """Thresholds of the garbage collection: judging makes many objects, and few that only it can find."""
+JOBS = 10
+"""After so many a worker collects all garbage: modules of graders refer to themselves, and keep tensors until then."""
 
 
 def main(descriptor: int, course: str, assignment: str, modules: list[str]) -> None:
@@ -53,6 +55,7 @@ def main(descriptor: int, course: str, assignment: str, modules: list[str]) -> N
     runner.warm_up(Course(Path(course)), assignment or None)
     for module in modules:
         importlib.import_module(module)
+    gc.freeze()  # and need not be looked at again by each worker
     gc.enable()
     gc.set_threshold(*GARBAGE)
     control = socket.socket(fileno=descriptor)
@@ -78,7 +81,7 @@ def _work(jobs: Connection, owner: int) -> None:
     from .precedents import Precedents
     from .supervisor import ZygoteHandle
 
-    status = 1
+    status, graded = 1, 0
     precedents = Precedents()
     zygotes: dict[tuple[str, ...], ZygoteHandle] = {}
     try:
@@ -100,6 +103,9 @@ def _work(jobs: Connection, owner: int) -> None:
                     break  # the next job gets another worker and other zygotes, whatever befell these
                 except Exception as error:  # noqa: BLE001 - the pool hands it to whoever waits
                     jobs.send((error, b""))
+                graded += 1
+                if graded % JOBS == 0:
+                    gc.collect()
     except (EOFError, OSError):
         status = 0
     finally:
