@@ -67,11 +67,14 @@ def zygote_of():
         opened = {}
 
         def of(tier):
+            if tier == "auto" and "A" in opened:
+                tier = "A"
             if tier not in opened:
                 try:
-                    opened[tier] = closing.enter_context(open_with_secrets(tier))
+                    zygote = closing.enter_context(open_with_secrets(tier))
                 except ConfinementError as error:
                     pytest.skip(str(error))
+                opened[tier] = opened[zygote.tier] = zygote
             return opened[tier]
 
         yield of
