@@ -5,8 +5,6 @@ import functools
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -21,6 +19,7 @@ from tensorgrade.bridge import configure
 from tensorgrade.build import build
 from tensorgrade.course import Course
 from tensorgrade.verdict import MIME_TYPE
+from tests.commands import run_module
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -121,15 +120,7 @@ class NbgraderCourse:
             key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "PYTEST", "NBGRADER"))
         }
         environment = {**kept, "HOME": str(self.root), "PYTHONWARNINGS": "ignore", **self.settings}
-        return subprocess.run(
-            [sys.executable, "-m", *arguments],
-            cwd=self.root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return run_module(arguments, self.root, environment)
 
     def nbgrader(self, *arguments):
         """Run ``nbgrader ARGUMENTS``."""
